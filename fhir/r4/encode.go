@@ -1,0 +1,227 @@
+package r4
+
+import (
+	"strconv"
+	"unicode/utf8"
+)
+
+// encoder appends JSON to buf. Names arrive quoted and with their colon, as
+// constants of the generated code.
+type encoder struct {
+	buf   []byte
+	start int
+	depth int
+	err   error
+}
+
+func (e *encoder) fail(reason string) {
+	if e.err == nil {
+		e.err = &SyntaxError{Offset: len(e.buf) - e.start, Reason: reason}
+	}
+}
+
+func (e *encoder) open(c byte) bool {
+	if e.depth++; e.depth > MaxDepth {
+		e.fail("nested too deeply")
+		return false
+	}
+	e.buf = append(e.buf, c)
+	return true
+}
+
+func (e *encoder) close(c byte) {
+	e.depth--
+	e.buf = append(e.buf, c)
+}
+
+// comma separates from the value before, if there is one.
+func (e *encoder) comma() {
+	if c := e.buf[len(e.buf)-1]; c != '{' && c != '[' {
+		e.buf = append(e.buf, ',')
+	}
+}
+
+func (e *encoder) name(name string) {
+	e.comma()
+	e.buf = append(e.buf, name...)
+}
+
+func (e *encoder) string(name, s string, extra Extra) {
+	if s == "" {
+		e.stashed(name, extra)
+		return
+	}
+	e.name(name)
+	e.quote(s)
+}
+
+func (e *encoder) strings(name string, list []string, extra Extra) {
+	if len(list) == 0 {
+		e.stashed(name, extra)
+		return
+	}
+	e.name(name)
+	e.buf = append(e.buf, '[')
+	for _, s := range list {
+		e.comma()
+		if s == "" {
+			e.buf = append(e.buf, "null"...)
+		} else {
+			e.quote(s)
+		}
+	}
+	e.buf = append(e.buf, ']')
+}
+
+func (e *encoder) bool(name string, b *bool) {
+	if b != nil {
+		e.name(name)
+		e.buf = strconv.AppendBool(e.buf, *b)
+	}
+}
+
+func (e *encoder) int(name string, n *int) {
+	if n != nil {
+		e.name(name)
+		e.buf = strconv.AppendInt(e.buf, int64(*n), 10)
+	}
+}
+
+func (e *encoder) ints(name string, list []int, extra Extra) {
+	if len(list) == 0 {
+		e.stashed(name, extra)
+		return
+	}
+	e.name(name)
+	e.buf = append(e.buf, '[')
+	for _, n := range list {
+		e.comma()
+		e.buf = strconv.AppendInt(e.buf, int64(n), 10)
+	}
+	e.buf = append(e.buf, ']')
+}
+
+func (e *encoder) decimal(name string, d Decimal) {
+	if d != "" {
+		e.name(name)
+		e.number(d)
+	}
+}
+
+func (e *encoder) decimals(name string, list []Decimal, extra Extra) {
+	if len(list) == 0 {
+		e.stashed(name, extra)
+		return
+	}
+	e.name(name)
+	e.buf = append(e.buf, '[')
+	for _, d := range list {
+		e.comma()
+		e.number(d)
+	}
+	e.buf = append(e.buf, ']')
+}
+
+func (e *encoder) number(d Decimal) {
+	if !d.Valid() {
+		e.fail("a Decimal that is not a number")
+	}
+	e.buf = append(e.buf, d...)
+}
+
+func (e *encoder) resource(name string, r Resource) {
+	if r != nil {
+		e.name(name)
+		r.marshal(e)
+	}
+}
+
+func (e *encoder) resources(name string, list []Resource, extra Extra) {
+	if len(list) == 0 {
+		e.stashed(name, extra)
+		return
+	}
+	e.name(name)
+	e.buf = append(e.buf, '[')
+	for _, r := range list {
+		e.comma()
+		if r == nil {
+			e.fail("nil in a list of resources")
+			break
+		}
+		r.marshal(e)
+	}
+	e.buf = append(e.buf, ']')
+}
+
+// raw writes JSON that came from outside. It is read once more, so that
+// what a program put there by hand cannot break the document around it.
+func (e *encoder) raw(value []byte) {
+	d := newDecoder(value)
+	d.depth = e.depth
+	d.skip()
+	d.end()
+	if d.err != nil {
+		e.fail("kept JSON that is not valid")
+		return
+	}
+	e.buf = append(e.buf, value...)
+}
+
+// extra writes the members without a field of their own.
+func (e *encoder) extra(extra Extra) {
+	for i := range extra {
+		if extra[i].stash {
+			continue
+		}
+		e.comma()
+		e.quote(extra[i].Name)
+		e.buf = append(e.buf, ':')
+		e.raw(extra[i].Value)
+	}
+}
+
+// stashed writes the untypable value a field came with, now that the field is still empty.
+func (e *encoder) stashed(name string, extra Extra) {
+	for i := range extra {
+		if extra[i].stash && extra[i].Name == name[1:len(name)-2] {
+			e.name(name)
+			e.buf = append(e.buf, extra[i].Value...)
+		}
+	}
+}
+
+func (e *encoder) quote(s string) {
+	e.buf = append(e.buf, '"')
+	plain, ascii := 0, true
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			ascii = false
+		}
+		if c >= 0x20 && c != '"' && c != '\\' {
+			continue
+		}
+		e.buf = appendEscape(append(e.buf, s[plain:i]...), c)
+		plain = i + 1
+	}
+	if !ascii && !utf8.ValidString(s) {
+		e.fail("invalid UTF-8")
+	}
+	e.buf = append(append(e.buf, s[plain:]...), '"')
+}
+
+func appendEscape(buf []byte, c byte) []byte {
+	switch c {
+	case '"', '\\':
+		return append(buf, '\\', c)
+	case '\n':
+		return append(buf, '\\', 'n')
+	case '\r':
+		return append(buf, '\\', 'r')
+	case '\t':
+		return append(buf, '\\', 't')
+	}
+	const hex = "0123456789abcdef"
+	return append(buf, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+}
