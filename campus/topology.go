@@ -1,0 +1,251 @@
+package campus
+
+import (
+	"net/url"
+	"time"
+)
+
+// Names of things in a [Description]. They are short, stable, and appear in
+// logs and metrics: letters, digits, '-', '_' and '.', at most 64.
+type (
+	// OrganizationID names a legal entity.
+	OrganizationID string
+	// ID names a campus.
+	ID string
+	// DataCenterID names a data centre.
+	DataCenterID string
+	// EnvironmentID names a deployment environment, such as A or B of a grey release.
+	EnvironmentID string
+	// SystemID names a system.
+	SystemID string
+	// StoreID names a store.
+	StoreID string
+	// EndpointID names an endpoint.
+	EndpointID string
+)
+
+// The four core systems. Others may be named freely.
+const (
+	HIS  SystemID = "his"
+	EMR  SystemID = "emr"
+	LIS  SystemID = "lis"
+	PACS SystemID = "pacs"
+)
+
+// Description is a hospital group as plain data, the input of [New].
+type Description struct {
+	// Version orders descriptions: a higher one replaces a lower one. Zero is allowed.
+	Version       int64
+	Organizations []Organization
+	Campuses      []Campus
+	DataCenters   []DataCenter
+	// Environments may be empty where there is only one.
+	Environments []Environment
+	Systems      []System
+	Stores       []Store
+	Endpoints    []Endpoint
+}
+
+// Organization is a legal entity (机构/法人): invoices, insurance and permission follow it.
+type Organization struct {
+	ID   OrganizationID
+	Name string
+}
+
+// Campus is a site where patients are treated (院区).
+type Campus struct {
+	ID           ID
+	Name         string
+	Organization OrganizationID
+	// Home is the data centre its calls try first.
+	Home DataCenterID
+	// Environment is the one its calls prefer; empty where there are none.
+	Environment EnvironmentID
+	// PatientIssuer is the identifier system of the numbers this campus gives
+	// its patients; empty where it gives none of its own.
+	PatientIssuer string
+}
+
+// Role says what a data centre is for.
+type Role string
+
+// Roles of a data centre.
+const (
+	// Active centres serve all day.
+	Active Role = "active"
+	// Standby centres hold a copy; they are read where declared readable, and
+	// written only after a description names them a writer.
+	Standby Role = "standby"
+)
+
+// DataCenter is a place where endpoints run (数据中心).
+type DataCenter struct {
+	ID   DataCenterID
+	Name string
+	Role Role
+}
+
+// Environment is one of the parallel deployments of a release.
+type Environment struct {
+	ID EnvironmentID
+}
+
+// System is a kind of server: his, emr, lis, pacs, or any other of the group.
+type System struct {
+	ID SystemID
+	// CampusBy says how a request names its campus where one system serves
+	// several; the zero value sends nothing.
+	CampusBy CampusBy
+}
+
+// CampusBy is where a request carries its campus.
+type CampusBy struct {
+	// In is "path" (a segment before the resource), "header", "query", or empty for nowhere.
+	In string
+	// Name is the header's or query parameter's name.
+	Name string
+	// Values are the system's own words for the campuses; a campus without one is sent by its ID.
+	Values map[ID]string
+}
+
+// Store is one committed state (存储): data, ids, versions, fate.
+type Store struct {
+	ID StoreID
+	// ReplicaOf names the store this one copies, empty for an original.
+	ReplicaOf StoreID
+	// Lag bounds how far a replica may be behind; zero means unknown.
+	Lag time.Duration
+	// Writers are the data centres whose endpoints take writes. Empty means every
+	// active one, for an original, and none for a replica.
+	Writers []DataCenterID
+	// Epoch rises when ids and versions may have been issued again: after a
+	// promotion or a restore to an earlier point.
+	Epoch int64
+}
+
+// Endpoint is one system in one data centre and environment: a door to one store.
+type Endpoint struct {
+	// ID defaults to system/datacenter or system/datacenter/environment.
+	ID          EndpointID
+	System      SystemID
+	DataCenter  DataCenterID
+	Environment EnvironmentID
+	Store       StoreID
+	// URL is the base address this SDK uses, such as https://10.1.2.3/fhir.
+	URL string
+	// Aliases are base addresses by which the server names itself in links.
+	Aliases []string
+	// Campuses it serves; empty means all.
+	Campuses []ID
+	// Readable lets reads that tolerate lag use an endpoint of a replica.
+	Readable bool
+	// Drained takes the endpoint out for every process that reads this description.
+	Drained bool
+	// AllowPlainHTTP permits an http URL that is not on the loopback interface.
+	AllowPlainHTTP bool
+	// Contract is what the server was proved to honour.
+	Contract Contract
+
+	index   int
+	base    *url.URL
+	aliases []*url.URL
+	store   *Store
+	role    Role
+}
+
+// ConditionalCreate says what If-None-Exist is worth on a server.
+type ConditionalCreate string
+
+// Values of [ConditionalCreate].
+const (
+	// Racy servers look, then insert: two requests in flight can both create.
+	// It is the zero value's meaning.
+	Racy ConditionalCreate = "racy"
+	// Atomic servers hold a lock or a unique key over both.
+	Atomic ConditionalCreate = "atomic"
+)
+
+// DefaultServerTimeout is how long a request given up may still run.
+const DefaultServerTimeout = 30 * time.Second
+
+// Contract is what an endpoint was proved to honour. A header it accepts is no
+// proof; the zero value promises least.
+type Contract struct {
+	// ConditionalCreate defaults to [Racy].
+	ConditionalCreate ConditionalCreate
+	// Versioning: If-Match with a stale version always fails with 412, also
+	// inside a transaction.
+	Versioning bool
+	// UpdateCreate: a PUT to an id that does not exist creates it, once.
+	UpdateCreate bool
+	// NotExecuted are statuses that always mean nothing was done, beside 421, 425 and 429.
+	NotExecuted []int
+	// RollsBackOn5xx: a 500 with an OperationOutcome always means nothing was done.
+	RollsBackOn5xx bool
+	// ServerTimeout is after how long a request whose answer was lost has surely
+	// ended. Zero means [DefaultServerTimeout].
+	ServerTimeout time.Duration
+}
+
+// MaxRun is [Contract.ServerTimeout] with its default.
+func (c Contract) MaxRun() time.Duration {
+	if c.ServerTimeout == 0 {
+		return DefaultServerTimeout
+	}
+	return c.ServerTimeout
+}
+
+// Topology is a checked, immutable [Description]. It is safe for concurrent use.
+type Topology struct {
+	version   int64
+	epoch     int64
+	campuses  map[ID]*Campus
+	systems   map[SystemID]*System
+	endpoints []*Endpoint
+	routes    map[routeKey]Route
+}
+
+// Version returns [Description.Version].
+func (t *Topology) Version() int64 { return t.version }
+
+// Campus returns the campus, nil when it is unknown.
+func (t *Topology) Campus(id ID) *Campus { return t.campuses[id] }
+
+// System returns the system, nil when it is unknown.
+func (t *Topology) System(id SystemID) *System { return t.systems[id] }
+
+// Endpoints returns every endpoint, each at the place [Endpoint.Index] says.
+// The slice and what it points to must not be changed.
+func (t *Topology) Endpoints() []*Endpoint { return t.endpoints }
+
+// Index is the endpoint's place in [Topology.Endpoints].
+func (e *Endpoint) Index() int { return e.index }
+
+// Base is the parsed URL; it must not be changed.
+func (e *Endpoint) Base() *url.URL { return e.base }
+
+// StoreOf returns the store behind the endpoint; it must not be changed.
+func (e *Endpoint) StoreOf() *Store { return e.store }
+
+// Role returns the role of the endpoint's data centre.
+func (e *Endpoint) Role() Role { return e.role }
+
+// Serves reports whether the endpoint serves the campus.
+func (e *Endpoint) Serves(c ID) bool {
+	for _, id := range e.Campuses {
+		if id == c {
+			return true
+		}
+	}
+	return len(e.Campuses) == 0
+}
+
+// Writes reports whether the endpoint takes writes.
+func (e *Endpoint) Writes() bool {
+	for _, dc := range e.store.Writers {
+		if dc == e.DataCenter {
+			return true
+		}
+	}
+	return len(e.store.Writers) == 0 && e.store.ReplicaOf == "" && e.role == Active
+}

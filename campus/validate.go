@@ -1,0 +1,313 @@
+package campus
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// ErrInvalid is what [New]'s error is, for errors.Is.
+var ErrInvalid = errors.New("campus: invalid description")
+
+// Fault is one mistake in a [Description].
+type Fault struct {
+	// Place is where, such as endpoints[3].store.
+	Place string
+	// Problem says what is wrong and what would be right.
+	Problem string
+}
+
+// Faults is every mistake found, in the order of the description. It is an [ErrInvalid].
+type Faults []Fault
+
+func (f Faults) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "campus: %d mistakes in the description:", len(f))
+	for _, fault := range f {
+		fmt.Fprintf(&b, "\n  %s: %s", fault.Place, fault.Problem)
+	}
+	return b.String()
+}
+
+// Is makes errors.Is(err, ErrInvalid) hold.
+func (f Faults) Is(target error) bool { return target == ErrInvalid }
+
+// New checks d and returns its Topology. The error is [Faults], listing every
+// mistake at once. d is copied.
+func New(d Description) (*Topology, error) {
+	c := &checker{d: clone(d)}
+	c.check()
+	if len(c.faults) > 0 {
+		return nil, c.faults
+	}
+	return c.build(), nil
+}
+
+// clone copies what New keeps, so that a caller who changes d later changes nothing here.
+func clone(d Description) Description {
+	d.Organizations = slices.Clone(d.Organizations)
+	d.Campuses = slices.Clone(d.Campuses)
+	d.DataCenters = slices.Clone(d.DataCenters)
+	d.Environments = slices.Clone(d.Environments)
+	d.Systems = slices.Clone(d.Systems)
+	for i := range d.Systems {
+		d.Systems[i].CampusBy.Values = maps.Clone(d.Systems[i].CampusBy.Values)
+	}
+	d.Stores = slices.Clone(d.Stores)
+	for i := range d.Stores {
+		d.Stores[i].Writers = slices.Clone(d.Stores[i].Writers)
+	}
+	d.Endpoints = slices.Clone(d.Endpoints)
+	for i := range d.Endpoints {
+		e := &d.Endpoints[i]
+		e.Aliases, e.Campuses = slices.Clone(e.Aliases), slices.Clone(e.Campuses)
+		e.Contract.NotExecuted = slices.Clone(e.Contract.NotExecuted)
+	}
+	return d
+}
+
+// checker collects faults; each method reads like the rule it enforces.
+type checker struct {
+	d      Description
+	faults Faults
+
+	organizations map[OrganizationID]int
+	campuses      map[ID]int
+	centers       map[DataCenterID]int
+	environments  map[EnvironmentID]int
+	systems       map[SystemID]int
+	stores        map[StoreID]int
+	endpoints     map[EndpointID]int
+}
+
+func (c *checker) fault(place, format string, args ...any) {
+	c.faults = append(c.faults, Fault{Place: place, Problem: fmt.Sprintf(format, args...)})
+}
+
+var validName = regexp.MustCompile(`^[\pL\pN_.-]{1,64}$`)
+
+// index notes the IDs of a list and faults the empty, malformed and repeated ones.
+func index[T any, K ~string](c *checker, list string, items []T, id func(*T) K) map[K]int {
+	out := make(map[K]int, len(items))
+	for i := range items {
+		key := id(&items[i])
+		place := fmt.Sprintf("%s[%d].id", list, i)
+		if first, twice := out[key]; twice {
+			c.fault(place, "%q is already the id of %s[%d]", key, list, first)
+			continue
+		}
+		for part := range strings.SplitSeq(string(key), "/") {
+			if !validName.MatchString(part) {
+				c.fault(place, "%q must be 1 to 64 letters, digits, '-', '_' or '.'", key)
+				break
+			}
+		}
+		out[key] = i
+	}
+	return out
+}
+
+// refers faults a reference to what is not listed.
+func refers[K ~string](c *checker, place string, key K, known map[K]int, what string) bool {
+	if _, ok := known[key]; ok {
+		return true
+	}
+	if key == "" {
+		c.fault(place, "must name a %s", what)
+	} else {
+		c.fault(place, "%q is no %s; known: %s", key, what, joined(known))
+	}
+	return false
+}
+
+func joined[K ~string](known map[K]int) string {
+	names := make([]string, 0, len(known))
+	for k := range known {
+		names = append(names, string(k))
+	}
+	slices.Sort(names)
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+func (c *checker) check() {
+	d := &c.d
+	c.organizations = index(c, "organizations", d.Organizations, func(o *Organization) OrganizationID { return o.ID })
+	c.centers = index(c, "datacenters", d.DataCenters, func(x *DataCenter) DataCenterID { return x.ID })
+	c.environments = index(c, "environments", d.Environments, func(x *Environment) EnvironmentID { return x.ID })
+	c.campuses = index(c, "campuses", d.Campuses, func(x *Campus) ID { return x.ID })
+	c.systems = index(c, "systems", d.Systems, func(x *System) SystemID { return x.ID })
+	c.stores = index(c, "stores", d.Stores, func(x *Store) StoreID { return x.ID })
+	for i := range d.Endpoints {
+		defaultID(&d.Endpoints[i])
+	}
+	c.endpoints = index(c, "endpoints", d.Endpoints, func(x *Endpoint) EndpointID { return x.ID })
+	if len(d.Campuses) == 0 {
+		c.fault("campuses", "there must be at least one")
+	}
+	for i := range d.DataCenters {
+		c.dataCenter(i)
+	}
+	for i := range d.Campuses {
+		c.campus(i)
+	}
+	for i := range d.Systems {
+		c.system(i)
+	}
+	for i := range d.Stores {
+		c.store(i)
+	}
+	for i := range d.Endpoints {
+		c.endpoint(i)
+	}
+	c.oneWriterStore()
+}
+
+func defaultID(e *Endpoint) {
+	if e.ID != "" {
+		return
+	}
+	e.ID = EndpointID(string(e.System) + "/" + string(e.DataCenter))
+	if e.Environment != "" {
+		e.ID += EndpointID("/" + e.Environment)
+	}
+}
+
+func (c *checker) dataCenter(i int) {
+	if role := c.d.DataCenters[i].Role; role != Active && role != Standby {
+		c.fault(fmt.Sprintf("datacenters[%d].role", i), "%q must be %q or %q", role, Active, Standby)
+	}
+}
+
+func (c *checker) campus(i int) {
+	x, place := &c.d.Campuses[i], fmt.Sprintf("campuses[%d]", i)
+	refers(c, place+".organization", x.Organization, c.organizations, "organization")
+	if refers(c, place+".home", x.Home, c.centers, "data centre") && c.d.DataCenters[c.centers[x.Home]].Role == Standby {
+		c.fault(place+".home", "%q is a standby; a campus's home must be active", x.Home)
+	}
+	c.environment(place, x.Environment)
+}
+
+func (c *checker) environment(place string, id EnvironmentID) {
+	if id != "" || len(c.environments) > 0 {
+		refers(c, place+".environment", id, c.environments, "environment")
+	}
+}
+
+func (c *checker) system(i int) {
+	x, place := &c.d.Systems[i], fmt.Sprintf("systems[%d].campusBy", i)
+	switch x.CampusBy.In {
+	case "", "path":
+	case "header", "query":
+		if x.CampusBy.Name == "" {
+			c.fault(place+".name", "must name the %s", x.CampusBy.In)
+		}
+	default:
+		c.fault(place+".in", "%q must be path, header, query or empty", x.CampusBy.In)
+	}
+	for _, id := range slices.Sorted(maps.Keys(x.CampusBy.Values)) {
+		refers(c, place+".values", id, c.campuses, "campus")
+	}
+}
+
+func (c *checker) store(i int) {
+	x, place := &c.d.Stores[i], fmt.Sprintf("stores[%d]", i)
+	if x.ReplicaOf != "" && refers(c, place+".replicaOf", x.ReplicaOf, c.stores, "store") {
+		if original := c.d.Stores[c.stores[x.ReplicaOf]]; original.ReplicaOf != "" {
+			c.fault(place+".replicaOf", "%q is itself a replica; name the original", x.ReplicaOf)
+		}
+	}
+	if x.Lag < 0 {
+		c.fault(place+".lag", "must not be negative")
+	}
+	if x.Epoch < 0 {
+		c.fault(place+".epoch", "must not be negative")
+	}
+	for j, dc := range x.Writers {
+		refers(c, fmt.Sprintf("%s.writers[%d]", place, j), dc, c.centers, "data centre")
+	}
+}
+
+func (c *checker) endpoint(i int) {
+	x, place := &c.d.Endpoints[i], fmt.Sprintf("endpoints[%d]", i)
+	refers(c, place+".system", x.System, c.systems, "system")
+	if refers(c, place+".datacenter", x.DataCenter, c.centers, "data centre") {
+		x.role = c.d.DataCenters[c.centers[x.DataCenter]].Role
+	}
+	if refers(c, place+".store", x.Store, c.stores, "store") {
+		x.store = &c.d.Stores[c.stores[x.Store]]
+	}
+	c.environment(place, x.Environment)
+	for j, id := range x.Campuses {
+		refers(c, fmt.Sprintf("%s.campuses[%d]", place, j), id, c.campuses, "campus")
+	}
+	if x.Contract.ConditionalCreate != "" && x.Contract.ConditionalCreate != Racy && x.Contract.ConditionalCreate != Atomic {
+		c.fault(place+".contract.conditionalCreate", "%q must be %q or %q", x.Contract.ConditionalCreate, Racy, Atomic)
+	}
+	if x.Contract.ServerTimeout < 0 {
+		c.fault(place+".contract.serverTimeout", "must not be negative")
+	}
+	for j, status := range x.Contract.NotExecuted {
+		if status < 400 || status > 599 {
+			c.fault(fmt.Sprintf("%s.contract.notExecuted[%d]", place, j), "%d must be a status from 400 to 599", status)
+		}
+	}
+	x.base = c.url(place+".url", x.URL, x.AllowPlainHTTP)
+	x.aliases = nil
+	for j, alias := range x.Aliases {
+		x.aliases = append(x.aliases, c.url(fmt.Sprintf("%s.aliases[%d]", place, j), alias, true))
+	}
+}
+
+// url parses a base address. The text itself is never repeated in the fault: it may hold a password.
+func (c *checker) url(place, text string, allowPlain bool) *url.URL {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
+		c.fault(place, "must be an absolute http or https URL")
+		return nil
+	case u.User != nil:
+		c.fault(place, "must carry no user or password; use credentials")
+	case u.RawQuery != "" || u.Fragment != "":
+		c.fault(place, "must have no query and no fragment")
+	case u.Scheme == "http" && !allowPlain && !loopback(u.Hostname()):
+		c.fault(place, "is plain http; use https, or allow it for this endpoint with allowPlainHTTP")
+	}
+	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
+	return u
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
+// oneWriterStore: a write must have one truth to go to.
+func (c *checker) oneWriterStore() {
+	if len(c.faults) > 0 {
+		return // the rule needs sound references
+	}
+	for _, sys := range c.d.Systems {
+		for _, cam := range c.d.Campuses {
+			var writer StoreID
+			for i := range c.d.Endpoints {
+				e := &c.d.Endpoints[i]
+				if e.System != sys.ID || !e.Serves(cam.ID) || !e.Writes() {
+					continue
+				}
+				if writer != "" && e.Store != writer {
+					c.fault(fmt.Sprintf("endpoints[%d].store", i),
+						"%s of campus %s would be written in two stores, %s and %s; make one a replica, or name campuses", sys.ID, cam.ID, writer, e.Store)
+				}
+				writer = e.Store
+			}
+		}
+	}
+}
