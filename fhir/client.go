@@ -1,0 +1,211 @@
+package fhir
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/hospital-go/hospital/fhir/r4"
+)
+
+// Doer sends a request; an *http.Client is one.
+type Doer interface {
+	Do(req *http.Request) (*http.Response, error)
+}
+
+// DefaultMaxBody is how many bytes of one answer a [Client] reads.
+const DefaultMaxBody = 16 << 20
+
+// MediaType is FHIR's JSON.
+const MediaType = "application/fhir+json"
+
+// Client speaks FHIR to one base URL. It is safe for concurrent use.
+type Client struct {
+	doer       Doer
+	base       *url.URL
+	maxBody    int64
+	trustLinks bool
+}
+
+// Option configures a [Client].
+type Option func(*Client)
+
+// WithMaxBody bounds an answer's bytes after decompression; zero or less means [DefaultMaxBody].
+func WithMaxBody(n int64) Option {
+	return func(c *Client) {
+		if n > 0 {
+			c.maxBody = n
+		}
+	}
+}
+
+// WithCheckedLinks says that the Doer itself refuses URLs a server sent that
+// lead elsewhere. Without it the client follows links to its own base only.
+func WithCheckedLinks() Option { return func(c *Client) { c.trustLinks = true } }
+
+// New returns a Client of the server at base, an absolute URL. It does no I/O.
+func New(doer Doer, base string, opts ...Option) (*Client, error) {
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" || doer == nil {
+		return nil, errors.New("fhir: New needs a Doer and an absolute base URL")
+	}
+	u.Path = strings.TrimRight(u.Path, "/")
+	c := &Client{doer: doer, base: u, maxBody: DefaultMaxBody}
+	for _, o := range opts {
+		o(c)
+	}
+	return c, nil
+}
+
+// Interaction is what a request is, in the specification's words. It travels in
+// the request's context, so that a Doer can name it without reading the URL.
+type Interaction struct {
+	// Name is read, search-type, create, update, transaction or capabilities.
+	Name string
+	// Type is the resource type in the URL, "" for the whole system.
+	Type string
+	// Expect is the resource type of a successful answer, "" for any.
+	Expect string
+	// Previous is the page whose link this request follows, nil for a request of
+	// the client's own making.
+	Previous *http.Response
+	// Restart means that Previous's cursor is lost and the search begins again:
+	// the same Store must answer.
+	Restart bool
+	// Creates marks an update of an id that must not exist yet.
+	Creates bool
+}
+
+// Template names the interaction without data: "read Patient".
+func (i Interaction) Template() string { return strings.TrimRight(i.Name+" "+i.Type, " ") }
+
+type interactionKey struct{}
+
+// InteractionOf returns the interaction of a request's context.
+func InteractionOf(ctx context.Context) (Interaction, bool) {
+	i, ok := ctx.Value(interactionKey{}).(Interaction)
+	return i, ok
+}
+
+// Response is what an answer said beside its resource.
+type Response struct {
+	Status int
+	// ETag is the version, as the header or the resource's metadata gives it: W/"3".
+	ETag string
+	// Location is the logical id a create was given, "" when the server named none.
+	Location string
+	// HTTP is the answer itself; its body has been read.
+	HTTP *http.Response
+}
+
+// call sends one request and returns the body of an answer that succeeded.
+func (c *Client) call(ctx context.Context, i Interaction, req *http.Request) ([]byte, *Response, error) {
+	req = req.WithContext(context.WithValue(ctx, interactionKey{}, i))
+	req.Header.Set("Accept", MediaType)
+	resp, err := c.doer.Do(req)
+	if err != nil {
+		return nil, nil, unwrapURL(err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // nothing to do about it
+	body, err := io.ReadAll(io.LimitReader(resp.Body, c.maxBody+1))
+	switch {
+	case err != nil:
+		return nil, nil, fmt.Errorf("%w: %w", ErrCut, context.Cause(ctx))
+	case int64(len(body)) > c.maxBody:
+		return nil, nil, ErrTooLarge
+	}
+	r := &Response{Status: resp.StatusCode, ETag: resp.Header.Get("ETag"), HTTP: resp}
+	r.Location = locationID(resp.Header.Get("Location"), i.Type)
+	return body, r, judge(i, resp, body)
+}
+
+// request builds a request below the base.
+func (c *Client) request(ctx context.Context, method, path, query string, resource r4.Resource) (*http.Request, error) {
+	u := *c.base
+	u = *u.JoinPath(path)
+	u.RawQuery = query
+	var body io.Reader = http.NoBody
+	if resource != nil {
+		data, err := r4.Marshal(resource)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
+	if err != nil {
+		return nil, ErrRequest
+	}
+	if resource != nil {
+		req.Header.Set("Content-Type", MediaType)
+	}
+	return req, nil
+}
+
+// decoded reads the resource of a successful answer, the zero T when the body is empty.
+func decoded[T r4.Resource](body []byte, resp *Response) (T, error) {
+	var none T
+	if len(bytes.TrimSpace(body)) == 0 {
+		return none, nil
+	}
+	res, err := r4.Decode[T](body)
+	if err != nil {
+		return none, fmt.Errorf("%w: %w", ErrUnexpected, err)
+	}
+	if meta := res.ResourceMeta(); meta != nil && meta.VersionId != "" {
+		resp.ETag = ETag(meta)
+	}
+	return res, nil
+}
+
+// ETag returns the weak entity tag of a version, "" when there is none (section 3.1.0.7).
+func ETag(meta *r4.Meta) string {
+	if meta == nil || meta.VersionId == "" {
+		return ""
+	}
+	return `W/"` + meta.VersionId + `"`
+}
+
+// locationID takes the id out of a Location: [base]/Type/id or [base]/Type/id/_history/v.
+func locationID(location, typ string) string {
+	if location == "" || typ == "" {
+		return ""
+	}
+	u, err := url.Parse(location)
+	if err != nil {
+		return ""
+	}
+	parts := strings.Split(strings.Trim(u.Path, "/"), "/")
+	for i := len(parts) - 2; i >= 0; i-- {
+		if parts[i] == typ && ValidID(parts[i+1]) {
+			return parts[i+1]
+		}
+	}
+	return ""
+}
+
+// ValidID reports whether s can be a logical id (section 2.24.0.1).
+func ValidID(s string) bool {
+	if s == "" || len(s) > 64 || s == "." || s == ".." {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.') {
+			return false
+		}
+	}
+	return true
+}
+
+func unwrapURL(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}

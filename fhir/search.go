@@ -1,0 +1,282 @@
+package fhir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/hospital-go/hospital/fhir/r4"
+)
+
+const (
+	maxPages    = 10_000
+	maxRestarts = 2
+)
+
+// Query is a search of one type (section 3.1.1).
+type Query struct {
+	// Type is the resource type to search.
+	Type string
+	// Params are the search parameters.
+	Params url.Values
+	// Post sends them in the body, to [Type]/_search, so that they appear in no
+	// log of URLs. Searches by identifier, name or telephone must.
+	Post bool
+}
+
+// Page is one page of a search.
+type Page struct {
+	// Matches are of the type that was searched for.
+	Matches []r4.Resource
+	// Included came along by _include or _revinclude.
+	Included []r4.Resource
+	Response *Response
+	next     string
+}
+
+// Search yields the pages of a search. It ends after the first error. Pages
+// follow the server's next links; the server that holds the cursor is asked
+// again, and where it is lost the search begins anew on the same Store, skipping
+// what was delivered, or ends with [ErrPageLost].
+func Search(ctx context.Context, c *Client, q Query) iter.Seq2[*Page, error] {
+	return func(yield func(*Page, error) bool) {
+		s := &search{client: c, query: q, delivered: map[string]bool{}}
+		for range maxPages {
+			page, err := s.page(ctx)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(page, nil) || page.next == "" {
+				return
+			}
+		}
+		yield(nil, fmt.Errorf("%w: too many pages", ErrPageLost))
+	}
+}
+
+// Matches yields the single matches of pages as Ts.
+func Matches[T r4.Resource](pages iter.Seq2[*Page, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		for page, err := range pages {
+			if err != nil {
+				yield(none, err)
+				return
+			}
+			for _, r := range page.Matches {
+				item, err := r4.As[T](r)
+				if err != nil {
+					yield(none, fmt.Errorf("%w: %w", ErrUnexpected, err))
+					return
+				}
+				if !yield(item, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// search is the state between two pages.
+type search struct {
+	client    *Client
+	query     Query
+	last      *Page
+	links     map[string]bool
+	delivered map[string]bool
+	restarts  int
+}
+
+func (s *search) page(ctx context.Context) (*Page, error) {
+	page, err := s.fetch(ctx)
+	for errors.Is(err, ErrCursorLost) && s.restarts < maxRestarts {
+		s.restarts++
+		page, err = s.restart(ctx)
+	}
+	if errors.Is(err, ErrCursorLost) {
+		err = fmt.Errorf("%w: %w", ErrPageLost, err)
+	}
+	return page, err
+}
+
+func (s *search) fetch(ctx context.Context) (*Page, error) {
+	if s.last == nil {
+		return s.first(ctx, Interaction{})
+	}
+	next, err := s.client.link(s.last)
+	if err != nil {
+		return nil, err
+	}
+	if s.links[s.last.next] {
+		return nil, fmt.Errorf("%w: the next links go in a circle", ErrPageLost)
+	}
+	if s.links == nil {
+		s.links = map[string]bool{}
+	}
+	s.links[s.last.next] = true
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, next, http.NoBody)
+	if err != nil {
+		return nil, ErrLink
+	}
+	page, err := s.send(ctx, Interaction{Previous: s.last.Response.HTTP}, req)
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrGone) {
+		err = fmt.Errorf("%w: %w", ErrCursorLost, err) // the server has forgotten it
+	}
+	return page, err
+}
+
+// restart begins again on the same Store; what was delivered is skipped by id.
+func (s *search) restart(ctx context.Context) (*Page, error) {
+	s.links = nil
+	return s.first(ctx, Interaction{Previous: s.last.Response.HTTP, Restart: true})
+}
+
+func (s *search) first(ctx context.Context, i Interaction) (*Page, error) {
+	req, err := s.request(ctx)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Prefer", "handling=strict")
+	return s.send(ctx, i, req)
+}
+
+func (s *search) request(ctx context.Context) (*http.Request, error) {
+	q := s.query
+	if !ValidID(q.Type) {
+		return nil, ErrRequest
+	}
+	if !q.Post {
+		return s.client.request(ctx, http.MethodGet, q.Type, q.Params.Encode(), nil)
+	}
+	u := s.client.base.JoinPath(q.Type, "_search")
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), strings.NewReader(q.Params.Encode()))
+	if err != nil {
+		return nil, ErrRequest
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return req, nil
+}
+
+func (s *search) send(ctx context.Context, i Interaction, req *http.Request) (*Page, error) {
+	i.Name, i.Type, i.Expect = "search-type", s.query.Type, "Bundle"
+	body, resp, err := s.client.call(ctx, i, req)
+	if err != nil {
+		return nil, err
+	}
+	bundle, err := decoded[*r4.Bundle](body, resp)
+	if err != nil {
+		return nil, err
+	}
+	page, err := s.sort(bundle)
+	if err != nil {
+		return nil, err
+	}
+	first := i.Previous == nil || i.Restart
+	if first && page.next == "" && bundle.Total != nil && *bundle.Total > len(page.Matches) && !s.asksForPart() {
+		return nil, ErrIncomplete
+	}
+	page.Response = resp
+	s.last = page
+	if s.restarts > 0 {
+		page.Matches = s.skip(page.Matches)
+	}
+	for _, r := range page.Matches {
+		s.delivered[key(r)] = true
+	}
+	return page, nil
+}
+
+// asksForPart: the caller limited the answer, so fewer than all is no fault.
+func (s *search) asksForPart() bool {
+	return s.query.Params.Has("_count") || s.query.Params.Has("_summary")
+}
+
+// sort checks a page and sorts its entries.
+func (s *search) sort(bundle *r4.Bundle) (*Page, error) {
+	if bundle.Type != r4.BundleTypeSearchset {
+		return nil, fmt.Errorf("%w: not a search result", ErrUnexpected)
+	}
+	page := &Page{}
+	for _, link := range bundle.Link {
+		switch link.Relation {
+		case "next":
+			page.next = link.URL
+		case "self":
+			if s.last == nil && !s.honoured(link.URL) {
+				return nil, ErrFilterIgnored
+			}
+		}
+	}
+	for i := range bundle.Entry {
+		e := &bundle.Entry[i]
+		mode := r4.SearchEntryModeMatch
+		if e.Search != nil && e.Search.Mode != "" {
+			mode = e.Search.Mode
+		}
+		switch {
+		case e.Resource == nil || mode == r4.SearchEntryModeOutcome:
+		case mode == r4.SearchEntryModeInclude:
+			page.Included = append(page.Included, e.Resource)
+		case e.Resource.ResourceType() != s.query.Type || !ValidID(e.Resource.ResourceID()):
+			return nil, fmt.Errorf("%w: a match of another type or without id", ErrUnexpected)
+		default:
+			page.Matches = append(page.Matches, e.Resource)
+		}
+	}
+	return page, nil
+}
+
+// honoured compares the self link with what was asked: a parameter the server
+// did not use is missing there. A link without any query says nothing, nor does
+// one that leaves out all of a POST's, as servers do that keep them out of URLs.
+func (s *search) honoured(self string) bool {
+	u, err := url.Parse(self)
+	if err != nil || u.RawQuery == "" {
+		return err == nil
+	}
+	used, missing, present := u.Query(), 0, 0
+	for name, values := range s.query.Params {
+		switch {
+		case strings.HasPrefix(name, "_"):
+		case len(used[name]) < len(values):
+			missing++
+		default:
+			present++
+		}
+	}
+	return missing == 0 || (s.query.Post && present == 0)
+}
+
+func (s *search) skip(list []r4.Resource) []r4.Resource {
+	var fresh []r4.Resource
+	for _, r := range list {
+		if !s.delivered[key(r)] {
+			fresh = append(fresh, r)
+		}
+	}
+	return fresh
+}
+
+func key(r r4.Resource) string { return r.ResourceType() + "/" + r.ResourceID() }
+
+// link checks the page's next link, unless the Doer does.
+func (c *Client) link(page *Page) (string, error) {
+	u, err := url.Parse(page.next)
+	if err != nil {
+		return "", ErrLink
+	}
+	from := page.Response.HTTP.Request.URL
+	u = from.ResolveReference(u)
+	if c.trustLinks {
+		return u.String(), nil
+	}
+	if u.Scheme != c.base.Scheme || u.Host != c.base.Host || u.User != nil || !strings.HasPrefix(u.Path, c.base.Path) {
+		return "", ErrLink
+	}
+	return u.String(), nil
+}

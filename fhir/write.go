@@ -1,0 +1,173 @@
+package fhir
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/hospital-go/hospital/fhir/r4"
+)
+
+// Create posts a new resource (section 3.1.0.6). The server assigns the id; what
+// comes back is the zero T when it sent no body. A create is not safe to repeat:
+// prefer [CreateIfNone].
+func Create[T r4.Resource](ctx context.Context, c *Client, resource T) (T, *Response, error) {
+	return create(ctx, c, resource, "")
+}
+
+// CreateIfNone creates the resource unless one matches the identifier (a
+// conditional create, section 3.1.0.6.1). Status 201 means created, 200 that one
+// was there: compare it, it may be another's. [ErrPrecondition] means that
+// several were. Whether two requests at once can both create is the server's
+// contract, not the header's.
+func CreateIfNone[T r4.Resource](ctx context.Context, c *Client, resource T, identifier r4.Identifier) (T, *Response, error) {
+	query := IdentifierQuery(identifier)
+	if query == "" {
+		var none T
+		return none, nil, fmt.Errorf("%w: an identifier needs system and value", ErrRequest)
+	}
+	return create(ctx, c, resource, query)
+}
+
+// IdentifierQuery is the search that finds exactly this identifier, for
+// If-None-Exist; "" when a part is missing or holds a character that would
+// change the search.
+func IdentifierQuery(i r4.Identifier) string {
+	token := Token(i.System, i.Value)
+	if token == "" {
+		return ""
+	}
+	return url.Values{"identifier": {token}}.Encode()
+}
+
+// Token is a search token system|value (section 3.1.1.4.10), "" when a part is
+// missing or holds a character that would change the search.
+func Token(system, value string) string {
+	if system == "" || value == "" || strings.ContainsAny(system+value, "|,\\$") {
+		return ""
+	}
+	return system + "|" + value
+}
+
+func create[T r4.Resource](ctx context.Context, c *Client, resource T, ifNoneExist string) (T, *Response, error) {
+	var none T
+	typ := resource.ResourceType()
+	req, err := c.request(ctx, http.MethodPost, typ, "", resource)
+	if err != nil {
+		return none, nil, err
+	}
+	if ifNoneExist != "" {
+		req.Header.Set("If-None-Exist", ifNoneExist)
+	}
+	req.Header.Set("Prefer", "return=representation")
+	body, resp, err := c.call(ctx, Interaction{Name: "create", Type: typ, Expect: typ}, req)
+	if err != nil {
+		return none, resp, err
+	}
+	res, err := decoded[T](body, resp)
+	return res, resp, err
+}
+
+// Update puts a resource under its id if its current version is still the one
+// in resource.Meta (section 3.1.0.4, If-Match). [ErrPrecondition] means that
+// somebody changed it since. A resource without a version is [ErrRequest].
+func Update[T r4.Resource](ctx context.Context, c *Client, resource T) (T, *Response, error) {
+	etag := ETag(resource.ResourceMeta())
+	if etag == "" {
+		var none T
+		return none, nil, fmt.Errorf("%w: an update needs the version it replaces", ErrRequest)
+	}
+	return put(ctx, c, resource, Interaction{}, "If-Match", etag)
+}
+
+// CreateAs puts a new resource under an id of the client's making (update as
+// create, section 3.1.0.4.1). Where the server honours update-create the id is a
+// lock: sending it again makes no second one.
+func CreateAs[T r4.Resource](ctx context.Context, c *Client, resource T) (T, *Response, error) {
+	return put(ctx, c, resource, Interaction{Creates: true}, "If-None-Match", "*")
+}
+
+func put[T r4.Resource](ctx context.Context, c *Client, resource T, i Interaction, header, value string) (T, *Response, error) {
+	var none T
+	id := resource.ResourceID()
+	i.Name, i.Type, i.Expect = "update", resource.ResourceType(), resource.ResourceType()
+	if !ValidID(id) {
+		return none, nil, ErrRequest
+	}
+	req, err := c.request(ctx, http.MethodPut, i.Type+"/"+id, "", resource)
+	if err != nil {
+		return none, nil, err
+	}
+	req.Header.Set(header, value)
+	req.Header.Set("Prefer", "return=representation")
+	body, resp, err := c.call(ctx, i, req)
+	if err != nil {
+		return none, resp, err
+	}
+	res, err := decoded[T](body, resp)
+	if err == nil && len(body) > 0 && res.ResourceID() != id {
+		err = fmt.Errorf("%w: another id", ErrUnexpected)
+	}
+	return res, resp, err
+}
+
+// Transaction sends a Bundle of type transaction (section 3.1.0.11): all of it
+// happens or none. The answer has one entry for each that was sent, in order,
+// each with a status that says success; anything else is [ErrUnexpected].
+func Transaction(ctx context.Context, c *Client, bundle *r4.Bundle) (*r4.Bundle, *Response, error) {
+	if bundle.Type != r4.BundleTypeTransaction || len(bundle.Entry) == 0 {
+		return nil, nil, fmt.Errorf("%w: not a transaction", ErrRequest)
+	}
+	req, err := c.request(ctx, http.MethodPost, "", "", bundle)
+	if err != nil {
+		return nil, nil, err
+	}
+	req.Header.Set("Prefer", "return=representation")
+	body, resp, err := c.call(ctx, Interaction{Name: "transaction", Expect: "Bundle"}, req)
+	if err != nil {
+		return nil, resp, err
+	}
+	answer, err := decoded[*r4.Bundle](body, resp)
+	if err == nil {
+		err = checkTransaction(bundle, answer)
+	}
+	if err != nil {
+		return nil, resp, err
+	}
+	return answer, resp, nil
+}
+
+func checkTransaction(sent, got *r4.Bundle) error {
+	if got.Type != r4.BundleTypeTransactionResponse || len(got.Entry) != len(sent.Entry) {
+		return fmt.Errorf("%w: not the answer to this transaction", ErrUnexpected)
+	}
+	for i, e := range got.Entry {
+		if e.Response == nil || !strings.HasPrefix(e.Response.Status, "2") {
+			return fmt.Errorf("%w: entry %d did not succeed", ErrUnexpected, i)
+		}
+		if want := sent.Entry[i].Resource; e.Resource != nil && want != nil &&
+			e.Resource.ResourceType() != want.ResourceType() && e.Resource.ResourceType() != "OperationOutcome" {
+			return fmt.Errorf("%w: entry %d is of another type", ErrUnexpected, i)
+		}
+	}
+	return nil
+}
+
+// Post is a transaction entry that creates resource unless one with the
+// identifier exists; references to fullURL (urn:uuid:...) within the transaction
+// become references to it.
+func Post(resource r4.Resource, fullURL string, ifNoneExist r4.Identifier) r4.BundleEntry {
+	return r4.BundleEntry{FullUrl: fullURL, Resource: resource, Request: &r4.BundleEntryRequest{
+		Method: "POST", URL: resource.ResourceType(), IfNoneExist: IdentifierQuery(ifNoneExist),
+	}}
+}
+
+// Put is a transaction entry that updates resource if its version is still the
+// one in its Meta.
+func Put(resource r4.Resource) r4.BundleEntry {
+	return r4.BundleEntry{Resource: resource, Request: &r4.BundleEntryRequest{
+		Method: "PUT", URL: resource.ResourceType() + "/" + resource.ResourceID(), IfMatch: ETag(resource.ResourceMeta()),
+	}}
+}
