@@ -1,0 +1,147 @@
+package failover
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/hospital-go/hospital/campus"
+)
+
+// Repeat is what a call declares about being sent again after an unknown
+// outcome. The zero value, [Unsafe], is never sent twice.
+type Repeat uint8
+
+const (
+	// Unsafe calls run at most once.
+	Unsafe Repeat = iota
+	// Keyed calls carry a business number the server looks for first (If-None-Exist).
+	Keyed
+	// Guarded calls name the version they consume (If-Match), or create an id of the client's making.
+	Guarded
+	// Safe calls change nothing.
+	Safe
+)
+
+// String returns the name.
+func (r Repeat) String() string { return [...]string{"unsafe", "keyed", "guarded", "safe"}[r] }
+
+// Outcome is what became of an attempt.
+type Outcome uint8
+
+const (
+	// Unknown: it may have been executed. The zero value, so that nothing is
+	// taken for settled by mistake.
+	Unknown Outcome = iota
+	// NotSent: no byte of the request left.
+	NotSent
+	// NotExecuted: the server said that it did nothing and might later.
+	NotExecuted
+	// Rejected: the server understood and refused.
+	Rejected
+	// Committed: the server answered as asked.
+	Committed
+)
+
+// String returns the name.
+func (o Outcome) String() string {
+	return [...]string{"unknown", "not_sent", "not_executed", "rejected", "committed"}[o]
+}
+
+// Fault is why an attempt failed, in words fit for a metric.
+type Fault string
+
+// Faults of an attempt.
+const (
+	FaultNone     Fault = ""
+	FaultBusy     Fault = "busy"      // the endpoint's bound of concurrency is reached
+	FaultAuth     Fault = "authorize" // no credentials could be had
+	FaultDial     Fault = "dial"      // DNS, connect, or TLS
+	FaultTimeout  Fault = "timeout"   // nothing came in the time given
+	FaultReset    Fault = "reset"     // the connection broke after the request left
+	FaultCut      Fault = "cut"       // the answer ended early
+	FaultStatus   Fault = "status"    // 5xx
+	FaultOverload Fault = "overload"  // 429, or 503 with Retry-After
+	FaultForeign  Fault = "foreign"   // something other than the server answered
+	FaultTooLarge Fault = "too_large" // the answer exceeds MaxBody
+	FaultCanceled Fault = "canceled"  // the caller gave up
+	FaultBody     Fault = "body"      // the request's own body could not be read
+	FaultStale    Fault = "stale"     // a copy that may lag said "not found"
+)
+
+// Verdict is what a [Classifier] makes of an answer.
+type Verdict struct {
+	Outcome Outcome
+	// Fault is why, when the Outcome is not [Committed] and not [Rejected].
+	Fault Fault
+}
+
+// Classifier judges an answer by protocol. body is nil for streams (MaxBody 0).
+// It must not keep body.
+type Classifier func(call *Call, resp *http.Response, body []byte) Verdict
+
+// Call is one use of an operation: where it goes and what may be done to it.
+type Call struct {
+	System campus.SystemID
+	Campus campus.ID
+	Kind   campus.Kind
+	// Op names the operation for telemetry and for charging: a template such as
+	// "his.Book", never data.
+	Op string
+	// Template names the request on the wire without data: "search-type Slot".
+	Template string
+	// Repeat is what is declared about sending again. A read is Safe.
+	Repeat Repeat
+	// Creates marks a Guarded call whose guard is a client-made id rather than a version.
+	Creates bool
+	// AttemptTimeout bounds one attempt; zero means all that remains.
+	AttemptTimeout time.Duration
+	// Timeout bounds the call; zero means [DefaultTimeout]. A context's deadline that is sooner wins.
+	Timeout time.Duration
+	// MaxBody is how many bytes of answer, after decompression, are read inside
+	// the attempt; more fails it. Zero streams the body to the caller.
+	MaxBody int64
+	// Classify defaults to [ClassifyHTTP].
+	Classify Classifier
+	// Endpoint pins the call to one endpoint, as a page cursor needs. Empty for none.
+	Endpoint campus.EndpointID
+	// Store confines the call to endpoints of one Store. Empty for none.
+	Store campus.StoreID
+}
+
+// DefaultTimeout bounds a call that names no time.
+const DefaultTimeout = 15 * time.Second
+
+// Origin is who answered.
+type Origin struct {
+	Campus      campus.ID
+	System      campus.SystemID
+	DataCenter  campus.DataCenterID
+	Environment campus.EnvironmentID
+	Endpoint    campus.EndpointID
+	Store       campus.StoreID
+	Role        campus.Role
+	// Epoch is the store's; ids, versions and cursors hold within one epoch of one store.
+	Epoch int64
+	// Lag bounds how far the answer may be behind; zero for an original store.
+	Lag time.Duration
+	// RequestID is the X-Request-Id that was sent.
+	RequestID string
+	// Attempts is how many requests the call took.
+	Attempts int
+}
+
+type originKey struct{}
+
+// OriginOf returns who sent resp; the zero Origin when resp did not come from a [Client].
+func OriginOf(resp *http.Response) Origin {
+	if resp == nil || resp.Request == nil {
+		return Origin{}
+	}
+	o, _ := resp.Request.Context().Value(originKey{}).(Origin)
+	return o
+}
+
+func withOrigin(ctx context.Context, o Origin) context.Context {
+	return context.WithValue(ctx, originKey{}, o)
+}

@@ -1,0 +1,78 @@
+package failover
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hospital-go/hospital/campus"
+)
+
+// MaxRetryAfter bounds what a server may ask of a client.
+const MaxRetryAfter = 5 * time.Minute
+
+// ClassifyHTTP judges an answer by its status alone, for systems that speak
+// plain HTTP. An HTML page is never such a system's answer.
+func ClassifyHTTP(call *Call, resp *http.Response, _ []byte) Verdict {
+	if strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
+		return Verdict{Unknown, FaultForeign}
+	}
+	return ClassifyStatus(call, resp)
+}
+
+// ClassifyStatus is the part of classification that every protocol shares.
+func ClassifyStatus(_ *Call, resp *http.Response) Verdict {
+	switch s := resp.StatusCode; {
+	case s == http.StatusTooManyRequests:
+		return Verdict{NotExecuted, FaultOverload}
+	case s == http.StatusMisdirectedRequest, s == http.StatusTooEarly:
+		return Verdict{NotExecuted, FaultStatus}
+	case s == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") != "":
+		return Verdict{Unknown, FaultOverload}
+	case s == http.StatusNotImplemented:
+		return Verdict{Rejected, FaultNone}
+	case s == http.StatusProxyAuthRequired, s == http.StatusRequestTimeout:
+		return Verdict{Unknown, FaultForeign}
+	case s >= 500:
+		return Verdict{Unknown, FaultStatus}
+	case s == http.StatusNotModified, s >= 200 && s < 300:
+		return Verdict{Committed, FaultNone}
+	case s >= 400:
+		return Verdict{Rejected, FaultNone}
+	}
+	return Verdict{Unknown, FaultForeign} // 1xx, 3xx: a redirect is not an answer
+}
+
+// settle applies what the endpoint's contract says of a status.
+func settle(v Verdict, status int, c campus.Contract) Verdict {
+	if v.Outcome != Unknown || v.Fault == FaultForeign {
+		return v
+	}
+	for _, s := range c.NotExecuted {
+		if s == status {
+			v.Outcome = NotExecuted
+		}
+	}
+	return v
+}
+
+// retryAfter reads Retry-After (RFC 9110, section 10.2.3): seconds or a date,
+// never negative, never beyond [MaxRetryAfter]; garbage is zero.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	text := h.Get("Retry-After")
+	if text == "" {
+		return 0
+	}
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		if n > int64(MaxRetryAfter/time.Second) {
+			return MaxRetryAfter
+		}
+		return max(0, time.Duration(n)*time.Second)
+	}
+	at, err := http.ParseTime(text)
+	if err != nil {
+		return 0
+	}
+	return min(max(0, at.Sub(now)), MaxRetryAfter)
+}

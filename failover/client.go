@@ -1,0 +1,201 @@
+package failover
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+
+	"github.com/hospital-go/hospital/campus"
+)
+
+// Options configure a [Client].
+type Options struct {
+	// Topology is required.
+	Topology *campus.Topology
+	// Hooks observe; the zero value observes nothing.
+	Hooks Hooks
+	// Authorize adds credentials to a request, once per attempt; nil adds none.
+	// Its error fails the attempt as NotSent.
+	Authorize func(ctx context.Context, e *campus.Endpoint, req *http.Request) error
+	// Adapters replace HTTP for single endpoints: routing, health and hooks stay.
+	// An error that has a method Outcome() Outcome states what happened.
+	Adapters map[campus.EndpointID]http.RoundTripper
+	// Dial and DialTLS replace the network of a data centre; nil uses the machine's.
+	Dial, DialTLS map[campus.DataCenterID]DialFunc
+	// MaxInFlight bounds the calls in flight per endpoint; zero means 512.
+	MaxInFlight int
+	// ProbePath is asked of endpoints that are not healthy; empty means "/metadata".
+	ProbePath string
+}
+
+// Client sends calls over one [campus.Topology]. It is safe for concurrent use.
+type Client struct {
+	options  Options
+	topology *campus.Topology
+	sites    []*site
+	budgets  map[campus.SystemID]*budget
+	loop     *retryablehttp.Client
+
+	stop   context.CancelFunc
+	life   context.Context //nolint:containedctx // the probes' lifetime is the client's
+	mu     sync.Mutex      // guards closed together with probes.Add
+	closed bool
+	probes sync.WaitGroup
+}
+
+// New returns a Client. It does no I/O.
+func New(o Options) (*Client, error) {
+	if o.Topology == nil {
+		return nil, errors.New("failover: Options.Topology is required")
+	}
+	if o.MaxInFlight <= 0 {
+		o.MaxInFlight = defaultInFlight
+	}
+	if o.ProbePath == "" {
+		o.ProbePath = "/metadata"
+	}
+	c := &Client{options: o, topology: o.Topology, budgets: map[campus.SystemID]*budget{}}
+	c.life, c.stop = context.WithCancel(context.Background())
+	for _, e := range o.Topology.Endpoints() {
+		c.sites = append(c.sites, newSite(e, &c.options, c.changed))
+		c.budgets[e.System] = newBudget()
+	}
+	c.loop = &retryablehttp.Client{
+		HTTPClient: &http.Client{
+			Transport:     attempter{},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		RetryMax:     maxAttempts,
+		CheckRetry:   func(ctx context.Context, _ *http.Response, _ error) (bool, error) { return runOf(ctx).again, nil },
+		Backoff:      func(time.Duration, time.Duration, int, *http.Response) time.Duration { return 0 },
+		ErrorHandler: retryablehttp.PassthroughErrorHandler,
+	}
+	return c, nil
+}
+
+// Close ends the probes and closes idle connections. Calls in flight finish;
+// later ones fail with [ErrClosed].
+func (c *Client) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.stop()
+	c.probes.Wait()
+	for _, s := range c.sites {
+		s.closeIdle()
+	}
+	return nil
+}
+
+// run is the progress of one call through its attempts.
+type run struct {
+	client *Client
+	call   *Call
+	route  campus.Route
+	req    *http.Request
+	ctx    context.Context //nolint:containedctx // the call's own, for the time of the call
+
+	attempts int
+	tried    []*site
+	store    campus.StoreID
+	last     *site
+	freeHop  bool // the hop without budget and backoff has been used
+	again    bool
+	doubts   []doubt // failures to be charged if the call succeeds elsewhere
+	err      *Error  // the deciding failure so far
+}
+
+type doubt struct {
+	site   *site
+	ticket ticket
+	fault  Fault
+}
+
+type runKey struct{}
+
+func runOf(ctx context.Context) *run {
+	r, _ := ctx.Value(runKey{}).(*run)
+	return r
+}
+
+// placeholder is what the retry loop sees in place of a URL; attempts build their own.
+var placeholder = &url.URL{Scheme: "http", Host: "hospital.invalid"}
+
+// Do sends req for call and returns the first answer that settles it: one the
+// call's [Classifier] holds for Committed or Rejected. req's URL is relative to
+// an endpoint's base: its path (or opaque escaped path) and query are used. A
+// body needs req.GetBody to be sent more than once. The error is an [*Error] or
+// one of package campus. [OriginOf] tells who answered.
+func (c *Client) Do(ctx context.Context, call *Call, req *http.Request) (*http.Response, error) {
+	route, err := c.topology.Route(call.System, call.Campus, call.Kind)
+	if err != nil {
+		return nil, err
+	}
+	if c.isClosed() {
+		return nil, &Error{Err: ErrClosed, Outcome: NotSent}
+	}
+	timeout := call.Timeout
+	if timeout <= 0 {
+		timeout = DefaultTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	r := &run{client: c, call: call, route: route, req: req, store: call.Store}
+	r.ctx = context.WithValue(ctx, runKey{}, r)
+	if ctx.Err() != nil {
+		cancel()
+		return nil, r.failure(nil, Verdict{NotSent, FaultTimeout}, 0)
+	}
+	outer := &http.Request{Method: req.Method, URL: placeholder, Header: http.Header{}}
+	resp, err := c.loop.Do(&retryablehttp.Request{Request: outer.WithContext(r.ctx)})
+	if err != nil || resp == nil || r.err != nil {
+		cancel()
+		discard(resp)
+		return nil, r.final()
+	}
+	if call.MaxBody > 0 {
+		cancel()
+		return resp, nil
+	}
+	resp.Body = &cancelBody{ReadCloser: resp.Body, cancel: cancel}
+	return resp, nil
+}
+
+func (c *Client) isClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
+// cancelBody ends the call's context when the body is closed, not at headers.
+type cancelBody struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (b *cancelBody) Close() error {
+	defer b.cancel()
+	return b.ReadCloser.Close()
+}
+
+func discard(resp *http.Response) {
+	if resp != nil && resp.Body != nil {
+		_ = resp.Body.Close()
+	}
+}
+
+func (c *Client) changed(s *site, cl class, from, to State, cause string) {
+	if c.options.Hooks.Event != nil {
+		c.options.Hooks.Event(Event{
+			Time: time.Now(), Endpoint: s.endpoint.ID, Class: cl.String(), From: from, To: to, Cause: cause,
+		})
+	}
+	if to == Suspect || to == Ejected {
+		c.probe(s)
+	}
+}

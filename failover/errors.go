@@ -1,0 +1,79 @@
+package failover
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hospital-go/hospital/campus"
+)
+
+// Errors of [Client.Do], for errors.Is. Faults of the topology
+// ([campus.ErrUnknownCampus] and its like) come through as they are.
+var (
+	// ErrUnavailable: every endpoint was tried or out; nothing was executed.
+	ErrUnavailable = errors.New("failover: no endpoint could answer; try again later")
+	// ErrBusy: every endpoint is at its bound of concurrency; nothing was sent.
+	ErrBusy = errors.New("failover: too many calls in flight; slow down and try again")
+	// ErrOutcomeUnknown: the request may have been executed; look before sending it again.
+	ErrOutcomeUnknown = errors.New("failover: outcome unknown; look it up before repeating it")
+	// ErrDeadline: the time given was over before an answer came; nothing was executed.
+	ErrDeadline = errors.New("failover: out of time; nothing was executed")
+	// ErrTooLarge: the answer exceeds [Call.MaxBody].
+	ErrTooLarge = errors.New("failover: answer too large; ask for less or raise the limit")
+	// ErrAuthorize: no credentials could be had for the endpoint.
+	ErrAuthorize = errors.New("failover: could not authorize; check the endpoint's credentials")
+	// ErrClosed: the client was closed.
+	ErrClosed = errors.New("failover: client is closed")
+	// ErrBody: the request's body could not be read (again).
+	ErrBody = errors.New("failover: request body cannot be read again; set GetBody")
+)
+
+// Error is a call that brought no answer. It never carries a URL, a header, a
+// body, or the text of an error of the network.
+type Error struct {
+	// Err is one of this package's errors.
+	Err error
+	// Outcome is the most that can have happened over all attempts.
+	Outcome Outcome
+	// Fault is why the deciding attempt failed.
+	Fault Fault
+	// Endpoint is where the deciding attempt went, empty if nowhere.
+	Endpoint campus.EndpointID
+	// DataCenter is where that is.
+	DataCenter campus.DataCenterID
+	// Status is the answer's, 0 if none came.
+	Status int
+	// RetryAfter is the server's wish, at most [MaxRetryAfter]; zero if it had none.
+	RetryAfter time.Duration
+	// SettledAt is when a request of unknown outcome has surely ended.
+	SettledAt time.Time
+	// Attempts is how many requests went out or tried to.
+	Attempts int
+	// Context is context.Canceled or context.DeadlineExceeded when the caller's
+	// context ended the call, else nil.
+	Context error
+}
+
+func (e *Error) Error() string {
+	s := e.Err.Error()
+	if e.Fault != FaultNone {
+		s += fmt.Sprintf(" (%s", e.Fault)
+		if e.DataCenter != "" {
+			s += " at " + string(e.DataCenter)
+		}
+		if e.Status != 0 {
+			s += fmt.Sprintf(", status %d", e.Status)
+		}
+		s += ")"
+	}
+	return s
+}
+
+// Unwrap lets errors.Is find both the kind and the context's error.
+func (e *Error) Unwrap() []error {
+	if e.Context == nil {
+		return []error{e.Err}
+	}
+	return []error{e.Err, e.Context}
+}

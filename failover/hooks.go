@@ -1,0 +1,52 @@
+package failover
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/hospital-go/hospital/campus"
+)
+
+// Hooks observe a [Client]. Any field may be nil. They are called with no lock
+// held and must return quickly; several may run at once.
+type Hooks struct {
+	// AttemptStart fires once before each request on the wire, retries included.
+	// It may return a derived context and add headers (trace propagation).
+	AttemptStart func(ctx context.Context, a Attempt, header http.Header) context.Context
+	// AttemptDone fires once after each AttemptStart, with the context it returned.
+	AttemptDone func(ctx context.Context, a Attempt, r Result)
+	// Event fires at every change of an endpoint's state.
+	Event func(Event)
+}
+
+// Attempt is one request about to be sent.
+type Attempt struct {
+	Call     *Call
+	Endpoint *campus.Endpoint
+	Method   string
+	// N counts from 1.
+	N int
+	// Reason is "first", "failover" (another endpoint than before) or "retry" (the same one).
+	Reason string
+}
+
+// Result is how it ended.
+type Result struct {
+	Outcome Outcome
+	Fault   Fault
+	// Status is 0 when no answer came.
+	Status   int
+	Duration time.Duration
+}
+
+// Event is one change of an endpoint's state.
+type Event struct {
+	Time     time.Time
+	Endpoint campus.EndpointID
+	// Class is "read" or "write".
+	Class    string
+	From, To State
+	// Cause is the fault that led here, or "recovered", "expired", "drained", "restored".
+	Cause string
+}

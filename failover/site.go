@@ -1,0 +1,127 @@
+package failover
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/hospital-go/hospital/campus"
+)
+
+// Limits of the connections; see [Options].
+const (
+	dialTimeout        = 500 * time.Millisecond
+	standbyDialTimeout = time.Second
+	tlsTimeout         = time.Second
+	idlePerEndpoint    = 256
+	idleTimeout        = 90 * time.Second
+	// freshIdle keeps calls that must not meet a connection the server has just
+	// closed: a reset there looks like a lost answer.
+	freshIdle       = time.Second
+	maxHeaderBytes  = 64 << 10
+	defaultInFlight = 512
+)
+
+// DialFunc connects to an address.
+type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
+// site is one endpoint with what this process knows of it.
+type site struct {
+	endpoint *campus.Endpoint
+	health   [classes]*health
+	inFlight atomic.Int64
+	drained  atomic.Bool
+	probing  atomic.Bool  // a goroutine probes until it is healthy
+	asking   atomic.Bool  // one probe is out to settle a doubt
+	pause    atomic.Int64 // Unix nanoseconds before which the server asked for silence
+
+	pooled, fresh, probes http.RoundTripper
+}
+
+func newSite(e *campus.Endpoint, o *Options, notify func(*site, class, State, State, string)) *site {
+	s := &site{endpoint: e}
+	s.drained.Store(e.Drained)
+	for c := range classes {
+		s.health[c] = newHealth(c, func(c class, from, to State, cause string) { notify(s, c, from, to, cause) })
+	}
+	if adapter := o.Adapters[e.ID]; adapter != nil {
+		s.pooled, s.fresh, s.probes = adapter, adapter, adapter
+		return s
+	}
+	s.pooled = newTransport(e, o, idleTimeout)
+	s.fresh = newTransport(e, o, freshIdle)
+	s.probes = newTransport(e, o, freshIdle)
+	return s
+}
+
+func newTransport(e *campus.Endpoint, o *Options, idle time.Duration) *http.Transport {
+	dial := o.Dial[e.DataCenter]
+	if dial == nil {
+		dial = (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext
+	}
+	limit := dialTimeout
+	if e.Role() == campus.Standby {
+		limit = standbyDialTimeout
+	}
+	return &http.Transport{
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(ctx, limit)
+			defer cancel()
+			return dial(ctx, network, address)
+		},
+		DialTLSContext:         o.DialTLS[e.DataCenter],
+		TLSHandshakeTimeout:    tlsTimeout,
+		MaxIdleConns:           idlePerEndpoint,
+		MaxIdleConnsPerHost:    idlePerEndpoint,
+		IdleConnTimeout:        idle,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+	}
+}
+
+// transport chooses the connections for a call.
+func (s *site) transport(call *Call) http.RoundTripper {
+	if call.Repeat == Unsafe || (call.Repeat == Keyed && s.endpoint.Contract.ConditionalCreate != campus.Atomic) {
+		return s.fresh
+	}
+	return s.pooled
+}
+
+// acquire takes a place among the calls in flight.
+func (s *site) acquire(limit int) bool {
+	if s.inFlight.Add(1) > int64(limit) {
+		s.inFlight.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (s *site) release() { s.inFlight.Add(-1) }
+
+func (s *site) paused(now time.Time) bool { return now.UnixNano() < s.pause.Load() }
+
+// pausedUntil remembers the latest wish for silence.
+func (s *site) pausedUntil(t time.Time) {
+	for {
+		old := s.pause.Load()
+		if old >= t.UnixNano() || s.pause.CompareAndSwap(old, t.UnixNano()) {
+			return
+		}
+	}
+}
+
+func (s *site) closeIdle() {
+	for _, rt := range []http.RoundTripper{s.pooled, s.fresh, s.probes} {
+		if t, ok := rt.(interface{ CloseIdleConnections() }); ok {
+			t.CloseIdleConnections()
+		}
+	}
+}
+
+func classOf(k campus.Kind) class {
+	if k == campus.Write {
+		return writes
+	}
+	return reads
+}
