@@ -1,0 +1,251 @@
+package hospital
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/failover"
+	"github.com/hospital-go/hospital/fhir"
+)
+
+// begin opens a call: its span, its request id, its place in the context.
+func (c *Client) begin(ctx context.Context, op Op, o options) (context.Context, *call, *fhir.Client, func(error) error) {
+	call := c.newCall(op, o)
+	call.requestID = uuid.Must(uuid.NewV7()).String()
+	ctx, end := c.tracer.StartCall(ctx, op.Name, op.System, call.campus)
+	ctx = context.WithValue(ctx, callKey{}, call)
+	return ctx, call, c.fhir[op.System], func(err error) error {
+		err = wrap(err, call)
+		end(string(codeOf(err)))
+		return err
+	}
+}
+
+// ready refuses a call that could not be routed, before anything is done.
+func (c *Client) ready(call *call, kind campus.Kind) error {
+	if call.campus == "" {
+		return Refuse(ErrInvalidArgument, "no campus: set Config.Campus or use AtCampus")
+	}
+	_, err := c.topology.Route(call.op.System, call.campus, kind)
+	return err
+}
+
+// Read runs a reading operation: do asks the system through f, with the call's
+// routing, protection and span in ctx. Errors come back as *[Error].
+func Read[T any](ctx context.Context, c *Client, op Op, do func(ctx context.Context, f *fhir.Client) (T, error), opts ...ReadOption) (T, error) {
+	ctx, call, f, end := c.begin(ctx, op, readOptions(opts))
+	var none T
+	if err := c.ready(call, readKind(op.Consistency)); err != nil {
+		return none, end(err)
+	}
+	v, err := do(ctx, f)
+	if err != nil {
+		return none, end(err)
+	}
+	return v, end(nil)
+}
+
+// Stream is [Read] for many: the sequence ends after its first error. The span
+// lasts as long as the loop.
+func Stream[T any](ctx context.Context, c *Client, op Op, do func(ctx context.Context, f *fhir.Client) iter.Seq2[T, error], opts ...ReadOption) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		ctx, call, f, end := c.begin(ctx, op, readOptions(opts))
+		var none T
+		if err := c.ready(call, readKind(op.Consistency)); err != nil {
+			yield(none, end(err))
+			return
+		}
+		for v, err := range do(ctx, f) {
+			if err != nil {
+				yield(none, end(err))
+				return
+			}
+			if !yield(v, nil) {
+				break
+			}
+		}
+		_ = end(nil)
+	}
+}
+
+// OriginOf returns who sent an answer.
+func OriginOf(r *fhir.Response) Origin {
+	if r == nil {
+		return Origin{}
+	}
+	return failover.OriginOf(r.HTTP)
+}
+
+// Step is one half of a [Write].
+type Step[T any] func(ctx context.Context, f *fhir.Client) (T, error)
+
+// Write runs a writing operation that must happen at most once. send makes the
+// write; find looks the act up by its Number, on the Store that takes writes,
+// and returns it, [ErrNotFound] when it is not there, or another error
+// ([ErrNumberReused], say) when what is there is not this act.
+//
+// find decides whenever send alone cannot: after an answer that was lost, and
+// after 409 or 412, which a repetition of what already happened gets too. When
+// find sees nothing and the lost request can no longer be running
+// (campus.Contract.ServerTimeout), send runs once more; when it may still be
+// running at the deadline, the error is [ErrOutcomeUnknown] and its Resolve asks
+// find later. number names the act in errors.
+func Write[T any](ctx context.Context, c *Client, op Op, number string, send, find Step[T], opts ...WriteOption) (T, error) {
+	op.Consistency = Strong
+	ctx, call, f, end := c.begin(ctx, op, writeOptions(opts))
+	var none T
+	if err := c.ready(call, campus.Write); err != nil {
+		return none, end(err)
+	}
+	_, overall := op.Class.times()
+	limited, cancel := context.WithTimeout(ctx, overall)
+	defer cancel()
+	w := &write[T]{f: f, call: call, number: number, send: send, find: find}
+	v, err := w.run(limited)
+	if err == nil {
+		return v, end(nil)
+	}
+	err = end(err)
+	w.name(err, context.WithoutCancel(ctx))
+	return none, err
+}
+
+// write is the progress of one Write.
+type write[T any] struct {
+	f          *fhir.Client
+	call       *call
+	number     string
+	send, find Step[T]
+	settledAt  time.Time // zero: nothing of unknown outcome was sent
+}
+
+// sends bounds how often send runs: once, and once more after a lost request has surely ended.
+const sends = 2
+
+func (w *write[T]) run(ctx context.Context) (T, error) {
+	var none T
+	var err error
+	for range sends {
+		var v T
+		v, err = w.send(ctx, w.f)
+		if err == nil || !w.undecided(err) {
+			return v, err
+		}
+		v, again, found := w.confirm(ctx, err)
+		if !again {
+			return v, found
+		}
+	}
+	return none, err
+}
+
+// undecided: does it take a look to know what err means? It notes until when a
+// lost request may still run.
+func (w *write[T]) undecided(err error) bool {
+	var lost *failover.Error
+	switch {
+	case errors.As(err, &lost) && errors.Is(err, failover.ErrOutcomeUnknown):
+		w.settledAt = later(w.settledAt, lost.SettledAt)
+		return true
+	case errors.Is(err, fhir.ErrConflict), errors.Is(err, fhir.ErrPrecondition):
+		return true
+	case errors.Is(err, fhir.ErrUnexpected), errors.Is(err, fhir.ErrTooLarge), errors.Is(err, fhir.ErrForeign), errors.Is(err, fhir.ErrCut):
+		w.settledAt = later(w.settledAt, time.Now()) // it was answered, so it has ended
+		return true
+	}
+	return false
+}
+
+// confirm looks for the act. again means that it surely did not happen and may
+// be sent once more.
+func (w *write[T]) confirm(ctx context.Context, cause error) (v T, again bool, err error) {
+	v, err = w.find(ctx, w.f)
+	if !absent(err) {
+		return v, false, w.unlessFound(err, cause)
+	}
+	if w.settledAt.IsZero() {
+		return v, false, cause // refused, and never done: a real conflict
+	}
+	if !sleepUntil(ctx, w.settledAt) {
+		return v, false, ErrOutcomeUnknown
+	}
+	v, err = w.find(ctx, w.f)
+	if !absent(err) {
+		return v, false, w.unlessFound(err, cause)
+	}
+	lost := errors.Is(cause, failover.ErrOutcomeUnknown)
+	return v, lost, cause
+}
+
+// unlessFound: a look that failed for want of an answer leaves the outcome
+// unknown; a look that saw another act says so.
+func (w *write[T]) unlessFound(err, cause error) error {
+	if err == nil {
+		return nil
+	}
+	switch codeOf(err) {
+	case ErrNumberReused, ErrConflict, ErrIdentityMismatch, ErrAmbiguousPatient, ErrWrongPatient:
+		return err
+	}
+	if w.settledAt.IsZero() && !errors.Is(cause, failover.ErrOutcomeUnknown) {
+		w.settledAt = time.Now()
+	}
+	return ErrOutcomeUnknown
+}
+
+// name completes the error that leaves Write: its Number and, for an unknown
+// outcome, how to resolve it.
+func (w *write[T]) name(err error, ctx context.Context) { //nolint:revive // err is what the method is about
+	var e *Error
+	if !errors.As(err, &e) {
+		return
+	}
+	e.Number = w.number
+	if e.Code != ErrOutcomeUnknown {
+		return
+	}
+	settledAt, values := w.settledAt, ctx
+	e.resolve = func(ctx context.Context) (bool, error) {
+		ctx = context.WithValue(ctx, callKey{}, callOf(values))
+		_, err := w.find(ctx, w.f)
+		switch {
+		case err == nil:
+			return true, nil
+		case !absent(err):
+			return false, wrap(err, w.call)
+		case time.Now().Before(settledAt):
+			return false, &Error{Code: ErrOutcomeUnknown, Op: e.Op, System: e.System, Campus: e.Campus, Number: e.Number, resolve: e.resolve}
+		}
+		return false, nil
+	}
+}
+
+func absent(err error) bool { return err != nil && codeOf(err) == ErrNotFound }
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// sleepUntil waits and reports whether ctx lasted; it does not wait for what a
+// deadline forbids.
+func sleepUntil(ctx context.Context, at time.Time) bool {
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(at) {
+		return false
+	}
+	timer := time.NewTimer(time.Until(at))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,32 @@
+// Package hospital is an SDK for calling the core systems of a multi-campus
+// hospital group: HIS, EMR, LIS and PACS, and any other behind the same doors.
+//
+// A program describes the group once ([Config]) and makes one [Client]. From
+// then on every call is routed by campus, fails over between two active data
+// centres and a standby, is sent again only where that is safe, and is traced:
+//
+//	client, err := hospital.New(cfg)
+//	...
+//	defer client.Close()
+//	desk := his.New(client)
+//	booking, err := desk.Book(ctx, his.BookRequest{Number: number, Patient: patient, Slot: slot})
+//
+// The typed verbs live in packages his, emr, lis and pacs. They are written with
+// [Read] and [Write], which are exported: a fifth system is written the same way.
+// [Client.FHIR] and [Client.HTTP] reach what has no verb, with the same routing
+// and protection.
+//
+// # Never twice, never silently
+//
+// A write that must not happen twice takes a Number: a business number the
+// caller stores before the call ([NewNumber]). The call may then be repeated
+// with the same Number, after a crash too, and happens once. When the SDK cannot
+// find out what became of a write within the time given, it says so with
+// [ErrOutcomeUnknown]: do not send another one under a new Number; repeat the
+// call with the same Number, or ask [Error.Resolve] later.
+//
+// # Errors
+//
+// Every error is an [*Error] with a [Code]: errors.Is(err, hospital.ErrConflict).
+// Errors print no patient data, no token and no URL, by any route.
+package hospital

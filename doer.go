@@ -1,0 +1,303 @@
+package hospital
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/failover"
+	"github.com/hospital-go/hospital/fhir"
+	"github.com/hospital-go/hospital/fhir/r4"
+)
+
+// virtualHost ends the host names that stand for a system; .invalid can belong
+// to nobody (RFC 2606).
+const virtualHost = ".hospital.invalid"
+
+func virtualBase(system campus.SystemID) string { return "http://" + string(system) + virtualHost }
+
+// doer is the one place where a FHIR interaction becomes a failover call.
+type doer struct {
+	client *Client
+	system campus.SystemID
+	fixed  *call // of an escape hatch; nil when the call is in the context
+}
+
+func (d *doer) Do(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
+	i, _ := fhir.InteractionOf(ctx)
+	c := callOf(ctx)
+	if c == nil || d.fixed != nil {
+		c = d.fixed
+	}
+	if c == nil {
+		return nil, &Error{Code: ErrInvalidArgument, System: d.system, Op: i.Template()}
+	}
+	fc := d.describe(c, i, req)
+	if err := d.confine(ctx, fc); err != nil {
+		return nil, err
+	}
+	u, err := d.locate(fc, i, req)
+	if err != nil {
+		return nil, err
+	}
+	out := req.WithContext(ctx)
+	out.URL, out.Header = u, req.Header.Clone()
+	d.client.mark(out.Header, c)
+	d.nameCampus(out, c.campus, i)
+	resp, err := d.do(ctx, c, fc, out)
+	if err != nil && i.Previous != nil {
+		err = fmt.Errorf("%w: %w", fhir.ErrCursorLost, err)
+	}
+	return resp, err
+}
+
+// do sends within the verb's span, or, from an escape hatch, in one of its own.
+func (d *doer) do(ctx context.Context, c *call, fc *failover.Call, req *http.Request) (*http.Response, error) {
+	if d.fixed == nil {
+		return d.client.engine.Do(ctx, fc, req)
+	}
+	ctx, end := d.client.tracer.StartCall(ctx, c.op.Name, d.system, c.campus)
+	resp, err := d.client.engine.Do(ctx, fc, req)
+	end(string(codeOf(err)))
+	return resp, err
+}
+
+// describe maps Op and Interaction to a failover.Call.
+func (d *doer) describe(c *call, i fhir.Interaction, req *http.Request) *failover.Call {
+	attempt, overall := c.op.Class.times()
+	fc := &failover.Call{
+		System: d.system, Campus: c.campus, Op: c.op.Name, Template: i.Template(),
+		AttemptTimeout: attempt, Timeout: overall, MaxBody: d.client.config.MaxBody,
+		Classify: func(_ *failover.Call, resp *http.Response, body []byte) failover.Verdict {
+			return classify(i, resp, body)
+		},
+	}
+	switch {
+	case i.Name == "read" || i.Name == "search-type" || i.Name == "capabilities":
+		fc.Repeat, fc.Kind = Safe, readKind(c.op.Consistency)
+		if attempt == 0 {
+			fc.AttemptTimeout, fc.Timeout = Quick.times()
+		}
+		return fc
+	case i.Name == "transaction":
+		fc.Repeat = c.op.Repeat
+	case i.Creates:
+		fc.Repeat, fc.Creates = Guarded, true
+	case req.Header.Get("If-Match") != "":
+		fc.Repeat = Guarded
+	case req.Header.Get("If-None-Exist") != "":
+		fc.Repeat = Keyed
+	}
+	fc.Kind = campus.Write
+	fc.AttemptTimeout = 0
+	if c.op.Class != Settle {
+		_, fc.Timeout = WriteClass.times()
+	}
+	return fc
+}
+
+func readKind(c Consistency) campus.Kind {
+	if c == Any {
+		return campus.ReadAny
+	}
+	return campus.ReadStrong
+}
+
+// confine keeps a call that uses ids of one Store in that Store.
+func (d *doer) confine(ctx context.Context, fc *failover.Call) error {
+	from, ok := ctx.Value(storeKey{}).(Origin)
+	if !ok || from.System != d.system {
+		return nil
+	}
+	route, err := d.client.topology.Route(fc.System, fc.Campus, fc.Kind)
+	if err != nil {
+		return err
+	}
+	for _, hop := range route {
+		if s := hop.Endpoint.StoreOf(); s.ID == from.Store && s.Epoch == from.Epoch {
+			fc.Store = from.Store
+			return nil
+		}
+	}
+	return Refuse(ErrInvalidArgument, "its ids belong to another store or epoch; read it again")
+}
+
+type storeKey struct{}
+
+// SameStore confines the requests made with the returned context to the Store
+// that answered with origin, because the ids a request uses were read there: in
+// another Store they name something else. Requests that cannot go there fail
+// with [ErrInvalidArgument] before anything is sent.
+func SameStore(ctx context.Context, origin Origin) context.Context {
+	return context.WithValue(ctx, storeKey{}, origin)
+}
+
+// Local reads a literal reference found in an answer from origin and returns
+// what it names there. It reports false for a reference to another server, to a
+// contained resource, or to nothing.
+func (c *Client) Local(origin Origin, reference string) (typ, id string, ok bool) {
+	u, err := url.Parse(reference)
+	if err != nil || reference == "" {
+		return "", "", false
+	}
+	if u.IsAbs() {
+		if u, err = c.relative(origin.Endpoint, u); err != nil {
+			return "", "", false
+		}
+	}
+	parts := strings.Split(strings.Trim(u.Path, "/"), "/")
+	if len(parts) >= 4 && parts[len(parts)-2] == "_history" {
+		parts = parts[:len(parts)-2]
+	}
+	if len(parts) < 2 || u.RawQuery != "" || u.Fragment != "" {
+		return "", "", false
+	}
+	typ, id = parts[len(parts)-2], parts[len(parts)-1]
+	return typ, id, (len(parts) == 2 || u.Host != "") && fhir.ValidID(id)
+}
+
+// Names reports whether a reference found in an answer from origin is to typ/id.
+func (c *Client) Names(origin Origin, ref *r4.Reference, typ, id string) bool {
+	if ref == nil {
+		return false
+	}
+	gotType, gotID, ok := c.Local(origin, ref.Reference)
+	return ok && gotType == typ && gotID == id
+}
+
+// locate turns the request's URL into one relative to an endpoint's base. A URL
+// that a server sent must belong to the endpoint that sent it, and goes there.
+func (d *doer) locate(fc *failover.Call, i fhir.Interaction, req *http.Request) (*url.URL, error) {
+	if i.Previous != nil {
+		origin := failover.OriginOf(i.Previous)
+		fc.Store = origin.Store
+		if !i.Restart {
+			fc.Endpoint = origin.Endpoint
+			return d.client.relative(origin.Endpoint, req.URL)
+		}
+	}
+	return req.URL, nil
+}
+
+// relative checks a server's URL and cuts the endpoint's base off it.
+func (c *Client) relative(id campus.EndpointID, u *url.URL) (*url.URL, error) {
+	for _, e := range c.topology.Endpoints() {
+		if e.ID != id {
+			continue
+		}
+		rebased, ok := e.Rebase(u)
+		if !ok {
+			return nil, fhir.ErrLink
+		}
+		rest := *rebased
+		escaped := strings.TrimPrefix(rebased.EscapedPath(), e.Base().EscapedPath())
+		rest.Path, _ = url.PathUnescape(escaped)
+		rest.RawPath = escaped
+		return &rest, nil
+	}
+	return nil, fhir.ErrLink
+}
+
+// nameCampus puts the campus where the system expects it. Links a server sent
+// already carry what it wants.
+func (d *doer) nameCampus(req *http.Request, id campus.ID, i fhir.Interaction) {
+	by := d.client.topology.System(d.system).CampusBy
+	if by.In == "" {
+		return
+	}
+	word := by.Values[id]
+	if word == "" {
+		word = string(id)
+	}
+	followed := i.Previous != nil && !i.Restart
+	switch by.In {
+	case "header":
+		req.Header.Set(by.Name, word)
+	case "path":
+		if !followed {
+			u := *req.URL
+			u.Path, u.RawPath = "/"+word+req.URL.Path, "/"+url.PathEscape(word)+req.URL.EscapedPath()
+			req.URL = &u
+		}
+	case "query":
+		if !followed {
+			u := *req.URL
+			q := u.Query()
+			q.Set(by.Name, word)
+			u.RawQuery = q.Encode()
+			req.URL = &u
+		}
+	}
+}
+
+// mark adds who asks: User-Agent, and the id by which both sides' logs can be matched.
+func (c *Client) mark(h http.Header, call *call) {
+	h.Set("User-Agent", c.agent)
+	id := call.requestID
+	if id == "" {
+		id = uuid.Must(uuid.NewV7()).String()
+	}
+	h.Set("X-Request-Id", id)
+}
+
+// classify judges a FHIR answer by its shape first and its status second.
+func classify(i fhir.Interaction, resp *http.Response, body []byte) failover.Verdict {
+	v := failover.ClassifyStatus(nil, resp)
+	shape, typ := fhir.ShapeOf(resp, body)
+	foreign := failover.Verdict{Outcome: failover.Unknown, Fault: failover.FaultForeign}
+	switch {
+	case v.Outcome == failover.NotExecuted || v.Fault == failover.FaultOverload:
+		return v
+	case shape == fhir.ShapeForeign && resp.StatusCode < 500:
+		return foreign
+	case v.Outcome == failover.Committed && shape == fhir.ShapeOutcome && i.Expect != "":
+		return foreign // an error dressed as success
+	case v.Outcome == failover.Committed && shape == fhir.ShapeResource && i.Expect != "" && typ != i.Expect:
+		return foreign
+	case v.Outcome == failover.Rejected && shape == fhir.ShapeResource:
+		return foreign // a refusal in FHIR is an OperationOutcome
+	case resp.StatusCode == http.StatusRequestEntityTooLarge && shape != fhir.ShapeOutcome:
+		return foreign
+	}
+	return v
+}
+
+// plainTransport is [Client.HTTP]'s.
+type plainTransport struct {
+	client *Client
+	system campus.SystemID
+	campus campus.ID
+}
+
+func (t *plainTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	defer closeBody(req)
+	if req.URL.Host != string(t.system)+virtualHost {
+		return nil, &Error{Code: ErrInvalidArgument, System: t.system, Op: "http"}
+	}
+	out := req.WithContext(req.Context())
+	out.Header = req.Header.Clone()
+	t.client.mark(out.Header, &call{})
+	ctx, end := t.client.tracer.StartCall(req.Context(), "http", t.system, t.campus)
+	_, overall := List.times()
+	fc := &failover.Call{
+		System: t.system, Campus: t.campus, Op: "http", Repeat: failover.RepeatOf(req), Kind: failover.KindOf(req), Timeout: overall,
+	}
+	resp, err := t.client.engine.Do(ctx, fc, out)
+	end(string(codeOf(err)))
+	if err != nil {
+		return nil, wrap(err, &call{op: Op{Name: "http", System: t.system}, campus: t.campus})
+	}
+	return resp, nil
+}
+
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+}

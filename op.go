@@ -1,0 +1,146 @@
+package hospital
+
+import (
+	"context"
+	"time"
+
+	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/failover"
+)
+
+// Repeat is what an operation declares about being sent again after an unknown
+// outcome.
+type Repeat = failover.Repeat
+
+// Values of [Repeat]; see package failover.
+const (
+	Unsafe  = failover.Unsafe
+	Keyed   = failover.Keyed
+	Guarded = failover.Guarded
+	Safe    = failover.Safe
+)
+
+// Consistency is how fresh a read must be.
+type Consistency uint8
+
+const (
+	// Any tolerates a copy's lag.
+	Any Consistency = iota
+	// Session sees at least what this process wrote. It is served by the Store
+	// that takes writes.
+	Session
+	// Strong sees every committed write.
+	Strong
+)
+
+// Class chooses an operation's time: per attempt and overall.
+type Class uint8
+
+const (
+	// Quick reads: 2 s an attempt, 5 s overall.
+	Quick Class = iota
+	// List pages: 8 s, 20 s a page.
+	List
+	// WriteClass: all that remains, 15 s.
+	WriteClass
+	// Settle is payment and discharge: all that remains, 150 s.
+	Settle
+)
+
+func (c Class) times() (attempt, overall time.Duration) {
+	switch c {
+	case List:
+		return 8 * time.Second, 20 * time.Second
+	case WriteClass:
+		return 0, 15 * time.Second
+	case Settle:
+		return 0, 150 * time.Second
+	}
+	return 2 * time.Second, 5 * time.Second
+}
+
+// Op declares one operation: a verb's constants.
+type Op struct {
+	// Name is the span's and metric's: "his.Book". Never data.
+	Name   string
+	System campus.SystemID
+	// Consistency of the operation's reads.
+	Consistency Consistency
+	// Repeat is what a transaction of this operation declares. Single writes
+	// declare themselves: with a version Guarded, with If-None-Exist Keyed.
+	Repeat Repeat
+	Class  Class
+}
+
+// options is what all options may set.
+type options struct {
+	campus campus.ID
+}
+
+// Option is for reads and writes alike.
+type Option interface {
+	ReadOption
+	WriteOption
+}
+
+// ReadOption is for reads.
+type ReadOption interface{ applyRead(o *options) }
+
+// WriteOption is for writes.
+type WriteOption interface{ applyWrite(o *options) }
+
+type optionFunc func(*options)
+
+func (f optionFunc) applyRead(o *options)  { f(o) }
+func (f optionFunc) applyWrite(o *options) { f(o) }
+
+// AtCampus says which campus the call belongs to, instead of Config.Campus.
+func AtCampus(id campus.ID) Option { return optionFunc(func(o *options) { o.campus = id }) }
+
+func readOptions(opts []ReadOption) options {
+	var o options
+	for _, opt := range opts {
+		opt.applyRead(&o)
+	}
+	return o
+}
+
+func writeOptions(opts []WriteOption) options {
+	var o options
+	for _, opt := range opts {
+		opt.applyWrite(&o)
+	}
+	return o
+}
+
+// Origin is who answered.
+type Origin = failover.Origin
+
+// Found is a resource and who answered with it.
+type Found[T any] struct {
+	Resource T
+	Origin   Origin
+}
+
+// call is one use of an Op; it travels in the context to the Doer.
+type call struct {
+	op        Op
+	campus    campus.ID
+	requestID string
+}
+
+type callKey struct{}
+
+func callOf(ctx context.Context) *call {
+	c, _ := ctx.Value(callKey{}).(*call)
+	return c
+}
+
+func (c *Client) newCall(op Op, o options) *call { return &call{op: op, campus: c.campusOf(o)} }
+
+func (c *Client) campusOf(o options) campus.ID {
+	if o.campus != "" {
+		return o.campus
+	}
+	return c.config.Campus
+}
