@@ -1,0 +1,28 @@
+// Package fakes is a hospital in the process, for tests and demonstrations: FHIR
+// servers for every system, data centre and environment, over a network in
+// memory or loopback sockets, that speak the real wire and break on command.
+//
+//	hosp := fakes.NewHospital(t)
+//	client, err := hospital.New(hosp.Config())
+//	hosp.Stop("dc-a")                                    // its servers are gone
+//	hosp.Break(fakes.Rule{                               // or: one answer is lost
+//		When: fakes.When{DataCenter: "dc-a", Interaction: "transaction"},
+//		Do:   fakes.Action{ResetAfter: true}, Times: 1,
+//	})
+//	...
+//	hosp.Ledger().Executions(number)                     // what really happened
+//
+// The data centres dc-a and dc-b are two doors to one Store; the standby dr has a
+// Store of its own that follows with a delay. Logical ids differ between Stores:
+// Patient/1001 is another person in each. Links are absolute, under a name
+// the servers share, and page cursors live in one server only.
+//
+// A [Personality] says what kind of server it is; by default the weakest that
+// still counts as one: If-None-Exist looks, then inserts, and two requests in
+// flight can both create.
+//
+// What it does not do, it refuses loudly: unknown search parameters are 400,
+// unknown operations 501. It validates no profiles and no codes. Everything in it
+// is safe for concurrent use and works inside a testing/synctest bubble when it
+// was made there without [WithLoopback].
+package fakes

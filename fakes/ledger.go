@@ -1,0 +1,87 @@
+package fakes
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hospital-go/hospital/campus"
+)
+
+// Entry is one request as the hospital saw it.
+type Entry struct {
+	Time        time.Time
+	Endpoint    campus.EndpointID
+	DataCenter  campus.DataCenterID
+	Interaction string
+	Type        string
+	// RequestID is the X-Request-Id that came.
+	RequestID string
+	// Created are the identifier values of the resources it created.
+	Created []string
+	// Status is what the client was told, 0 when the answer was lost.
+	Status int
+	// Executed says whether it changed anything.
+	Executed bool
+}
+
+// Ledger records requests, in the order in which they were answered. It is safe
+// for concurrent use.
+type Ledger struct {
+	mu      sync.Mutex
+	entries []Entry
+	created map[string]int
+}
+
+// Entries returns a copy of the record.
+func (l *Ledger) Entries() []Entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.entries)
+}
+
+// Executions returns how many resources were created with this Number.
+func (l *Ledger) Executions(number string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.created[number]
+}
+
+// Doubled returns the Numbers with which more than one resource was created.
+func (l *Ledger) Doubled() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []string
+	for number, n := range l.created {
+		if n > 1 {
+			out = append(out, number)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// create counts an execution at the moment it commits.
+func (l *Ledger) create(numbers []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.created == nil {
+		l.created = map[string]int{}
+	}
+	for _, n := range numbers {
+		l.created[n]++
+	}
+}
+
+func (l *Ledger) told(in *request, out *answer, status int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := Entry{
+		Time: time.Now(), Endpoint: in.endpoint.ID, DataCenter: in.endpoint.DataCenter,
+		Interaction: in.interaction, Type: in.typ, RequestID: in.requestID, Status: status,
+	}
+	if out != nil {
+		e.Created, e.Executed = out.executed, in.writes() && out.status < 300
+	}
+	l.entries = append(l.entries, e)
+}

@@ -1,0 +1,199 @@
+package fakes
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hospital-go/hospital/campus"
+)
+
+// Rule is one fault as data: when it applies and what it does. The first rule
+// that applies to a request is used; several are tried in the order of Break.
+type Rule struct {
+	When When
+	Do   Action
+	// Times is how often it is used; zero means until it is removed.
+	Times int
+}
+
+// When is a condition on a request; an empty field matches all.
+type When struct {
+	System     campus.SystemID
+	DataCenter campus.DataCenterID
+	// Interaction is read, search-type, create, update, transaction or capabilities.
+	Interaction string
+	// Type is the resource type in the URL.
+	Type string
+	// Skip lets this many matching requests pass first.
+	Skip int
+}
+
+// Action is what happens instead of, or around, the execution of a request.
+// Fields combine in this order.
+type Action struct {
+	// Delay before anything else, cut short when the client leaves.
+	Delay time.Duration
+	// Hang never answers and never executes; it ends when the client leaves.
+	Hang bool
+	// ResetBefore breaks the connection without executing.
+	ResetBefore bool
+	// Status answers with this status instead of executing; Body, ContentType and
+	// RetryAfter go with it. An empty Body with ContentType empty is an
+	// OperationOutcome.
+	Status            int
+	Body, ContentType string
+	RetryAfter        string
+	// Execute executes the request all the same before Status is answered: a
+	// gateway answered in the server's place.
+	Execute bool
+	// AnswerDelay waits after executing.
+	AnswerDelay time.Duration
+	// ResetAfter executes, then breaks the connection: the answer is lost.
+	ResetAfter bool
+	// CutAfter sends this many bytes of the answer's body, then breaks the connection.
+	CutAfter int
+	// Rewrite changes the bytes of a successful answer's body.
+	Rewrite func(body []byte) []byte
+}
+
+type activeRule struct {
+	Rule
+	seen, used int
+}
+
+// Break adds a rule and returns what removes it.
+func (h *Hospital) Break(r Rule) (remove func()) {
+	active := &activeRule{Rule: r}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.rules = append(h.rules, active)
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		for i, other := range h.rules {
+			if other == active {
+				h.rules = append(h.rules[:i:i], h.rules[i+1:]...)
+				return
+			}
+		}
+	}
+}
+
+// rule finds the action for a request, the zero Action when no rule applies.
+func (h *Hospital) rule(e *campus.Endpoint, in *request) Action {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range h.rules {
+		w := r.When
+		if (w.System != "" && w.System != e.System) || (w.DataCenter != "" && w.DataCenter != e.DataCenter) ||
+			(w.Interaction != "" && w.Interaction != in.interaction) || (w.Type != "" && w.Type != in.typ) ||
+			(r.Times > 0 && r.used >= r.Times) {
+			continue
+		}
+		if r.seen++; r.seen <= w.Skip {
+			continue
+		}
+		r.used++
+		return r.Do
+	}
+	return Action{}
+}
+
+// perform runs the request under the action.
+func (s *server) perform(ctx context.Context, w http.ResponseWriter, in *request, do Action) {
+	if do.Delay > 0 && !pause(ctx, do.Delay) {
+		return
+	}
+	switch {
+	case do.Hang:
+		<-ctx.Done()
+		return
+	case do.ResetBefore:
+		breakConnection(w)
+		return
+	}
+	var out *answer
+	if do.Status == 0 || do.Execute {
+		out = s.execute(in)
+	}
+	told := out
+	if do.Status != 0 {
+		told = do.instead()
+	} else if do.Rewrite != nil && out.status < 300 {
+		told = &answer{status: out.status, header: out.header, body: do.Rewrite(out.body)}
+	}
+	if do.AnswerDelay > 0 {
+		pause(context.WithoutCancel(ctx), do.AnswerDelay)
+	}
+	if do.ResetAfter {
+		s.hospital.ledger.told(in, out, 0)
+		breakConnection(w)
+		return
+	}
+	s.hospital.ledger.told(in, out, told.status)
+	if do.CutAfter > 0 && do.CutAfter < len(told.body) {
+		told.send(w, do.CutAfter)
+		breakConnection(w)
+		return
+	}
+	told.send(w, len(told.body))
+}
+
+func (do Action) instead() *answer {
+	a := &answer{status: do.Status, header: http.Header{}, body: []byte(do.Body)}
+	switch {
+	case do.ContentType != "":
+		a.header.Set("Content-Type", do.ContentType)
+	case do.Body == "":
+		a = refuse(do.Status, "transient")
+	case strings.HasPrefix(do.Body, "<"):
+		a.header.Set("Content-Type", "text/html; charset=utf-8")
+	}
+	if do.RetryAfter != "" {
+		a.header.Set("Retry-After", do.RetryAfter)
+	}
+	return a
+}
+
+// answer is a response before it is sent.
+type answer struct {
+	status   int
+	header   http.Header
+	body     []byte
+	executed []string // identifiers of what was created or changed
+}
+
+func (a *answer) send(w http.ResponseWriter, n int) {
+	for name, values := range a.header {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
+	w.WriteHeader(a.status)
+	_, _ = w.Write(a.body[:n])
+	if n < len(a.body) {
+		_ = http.NewResponseController(w).Flush()
+	}
+}
+
+func breakConnection(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	reset(conn)
+}
+
+// pause waits and reports whether ctx lasted.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,321 @@
+package fakes
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// parameter is how one search parameter finds its values.
+type parameter struct {
+	kind  string // token, reference, date, string
+	paths []string
+}
+
+var common = map[string]parameter{
+	"_id":        {"token", []string{"id"}},
+	"identifier": {"token", []string{"identifier"}},
+}
+
+// parameters are what the fakes understand, by type; anything else is refused.
+var parameters = map[string]map[string]parameter{
+	"Patient": {
+		"name":      {"string", []string{"name.text", "name.family", "name.given"}},
+		"phone":     {"token", []string{"telecom.value"}},
+		"birthdate": {"date", []string{"birthDate"}},
+	},
+	"Organization":     {"type": {"token", []string{"type"}}, "name": {"string", []string{"name"}}},
+	"Location":         {"name": {"string", []string{"name"}}, "organization": {"reference", []string{"managingOrganization"}}},
+	"Practitioner":     {"name": {"string", []string{"name.text", "name.family", "name.given"}}},
+	"PractitionerRole": {"organization": {"reference", []string{"organization"}}, "practitioner": {"reference", []string{"practitioner"}}},
+	"Schedule":         {"actor": {"reference", []string{"actor"}}, "date": {"date", []string{"planningHorizon"}}},
+	"Slot": {
+		"schedule": {"reference", []string{"schedule"}}, "start": {"date", []string{"start"}}, "status": {"token", []string{"status"}},
+	},
+	"Appointment": {
+		"slot": {"reference", []string{"slot"}}, "patient": {"reference", []string{"participant.actor"}},
+		"actor": {"reference", []string{"participant.actor"}}, "status": {"token", []string{"status"}}, "date": {"date", []string{"start"}},
+	},
+	"Encounter": {
+		"appointment": {"reference", []string{"appointment"}}, "patient": {"reference", []string{"subject"}},
+		"subject": {"reference", []string{"subject"}}, "status": {"token", []string{"status"}},
+	},
+}
+
+func parameterOf(typ, name string) (parameter, bool) {
+	if p, ok := common[name]; ok {
+		return p, true
+	}
+	p, ok := parameters[typ][name]
+	return p, ok
+}
+
+// search runs a search, or continues one by its cursor.
+func (s *server) search(in *request) *answer {
+	if cursor := in.query.Get("_cursor"); cursor != "" {
+		s.mu.Lock()
+		keys, known := s.cursors[cursor]
+		s.mu.Unlock()
+		if !known {
+			return refuse(http.StatusGone, "not-found")
+		}
+		return s.page(in, keys, "?"+in.rawQuery, -1)
+	}
+	count := s.hospital.personality.PageSize
+	for name, values := range in.query {
+		switch name {
+		case "_count":
+			n, err := strconv.Atoi(values[0])
+			if err != nil || n < 0 {
+				return refuse(http.StatusBadRequest, "invalid")
+			}
+			count = min(count, n)
+		case "_include":
+		default:
+			if _, ok := parameterOf(in.typ, name); !ok {
+				return refuse(http.StatusBadRequest, "not-supported")
+			}
+		}
+	}
+	keys := s.store.find(in.typ, s.filters(in.query))
+	self := in.typ
+	if q := s.selfQuery(in); q != "" {
+		self += "?" + q
+	}
+	in.query.Set("_count", strconv.Itoa(count))
+	return s.page(in, keys, self, len(keys))
+}
+
+// filters drops what an ignorant server does not look at.
+func (s *server) filters(q url.Values) url.Values {
+	if s.hospital.personality.IgnoreFilters {
+		return url.Values{}
+	}
+	return q
+}
+
+func (s *server) selfQuery(in *request) string {
+	p := s.hospital.personality
+	if in.post || (p.IgnoreFilters && !p.LyingSelf) {
+		return "_count=" + strconv.Itoa(p.PageSize)
+	}
+	return in.rawQuery
+}
+
+// page answers with the first keys and remembers the rest under a cursor.
+func (s *server) page(in *request, keys []string, self string, total int) *answer {
+	size := max(1, s.hospital.personality.PageSize)
+	if n, err := strconv.Atoi(in.query.Get("_count")); err == nil && n > 0 {
+		size = n
+	}
+	here := keys[:min(size, len(keys))]
+	links := []any{map[string]any{"relation": "self", "url": s.alias() + "/" + strings.TrimPrefix(self, "/")}}
+	if rest := keys[len(here):]; len(rest) > 0 {
+		next := fmt.Sprintf("%s?_cursor=%s&_type=%s&_count=%d", s.alias(), s.remember(rest), in.typ, size)
+		for _, include := range in.query["_include"] {
+			next += "&_include=" + url.QueryEscape(include)
+		}
+		links = append(links, map[string]any{"relation": "next", "url": next})
+	}
+	out := object{"resourceType": "Bundle", "type": "searchset", "link": links}
+	if total >= 0 {
+		out["total"] = total
+	}
+	if entries := s.entries(here, in.query["_include"]); len(entries) > 0 {
+		out["entry"] = entries
+	}
+	return ok(out)
+}
+
+func (s *server) remember(keys []string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cursor++
+	id := fmt.Sprintf("%s-%d", s.endpoint.DataCenter, s.cursor)
+	s.cursors[id] = keys
+	return id
+}
+
+// entries are matches and what they include.
+func (s *server) entries(keys, includes []string) []any {
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	var out, included []any
+	seen := map[string]bool{}
+	for _, key := range keys {
+		o := s.store.current[key]
+		out = append(out, s.entry(key, o, "match"))
+		for _, include := range includes {
+			_, path, _ := strings.Cut(include, ":")
+			p, _ := parameterOf(o.typ(), path)
+			for _, v := range values(o, p.paths) {
+				m, _ := v.(map[string]any)
+				ref, _ := m["reference"].(string)
+				if target := s.store.current[ref]; target != nil && !seen[ref] {
+					seen[ref] = true
+					included = append(included, s.entry(ref, target, "include"))
+				}
+			}
+		}
+	}
+	return append(out, included...)
+}
+
+func (s *server) entry(key string, o object, mode string) any {
+	return map[string]any{
+		"fullUrl": s.alias() + "/" + key, "resource": map[string]any(o), "search": map[string]any{"mode": mode},
+	}
+}
+
+// find returns the keys of what matches, oldest first.
+func (s *store) find(typ string, query url.Values) []string {
+	s.catchUp()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var keys []string
+	for _, key := range s.order {
+		if strings.HasPrefix(key, typ+"/") && matchesAll(s.current[key], typ, query) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+func parseQuery(s string) (url.Values, error) { return url.ParseQuery(strings.TrimPrefix(s, "?")) }
+
+// matchesAll: every parameter, every repetition of it; a comma is an or.
+func matchesAll(o object, typ string, query url.Values) bool {
+	for name, list := range query {
+		p, known := parameterOf(typ, name)
+		if !known {
+			continue
+		}
+		found := values(o, p.paths)
+		for _, wanted := range list {
+			if !slices.ContainsFunc(strings.Split(wanted, ","), func(w string) bool { return p.matches(found, w) }) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// values follows dotted paths through arrays.
+func values(o object, paths []string) []any {
+	var out []any
+	for _, path := range paths {
+		level := []any{map[string]any(o)}
+		for part := range strings.SplitSeq(path, ".") {
+			var next []any
+			for _, v := range level {
+				m, _ := v.(map[string]any)
+				switch child := m[part].(type) {
+				case nil:
+				case []any:
+					next = append(next, child...)
+				default:
+					next = append(next, child)
+				}
+			}
+			level = next
+		}
+		out = append(out, level...)
+	}
+	return out
+}
+
+func (p parameter) matches(found []any, wanted string) bool {
+	match := map[string]func(any, string) bool{
+		"token": matchToken, "reference": matchReference, "date": matchDate, "string": matchString,
+	}[p.kind]
+	return slices.ContainsFunc(found, func(v any) bool { return match(v, wanted) })
+}
+
+// matchToken compares a code, an Identifier, a Coding or a CodeableConcept.
+func matchToken(v any, wanted string) bool {
+	system, value, both := strings.Cut(wanted, "|")
+	if !both {
+		system, value = "", wanted
+	}
+	switch v := v.(type) {
+	case string:
+		return v == value
+	case map[string]any:
+		if codings, ok := v["coding"].([]any); ok {
+			return slices.ContainsFunc(codings, func(c any) bool { return matchToken(c, wanted) })
+		}
+		code, _ := v["value"].(string)
+		if code == "" {
+			code, _ = v["code"].(string)
+		}
+		return code == value && (!both || v["system"] == system)
+	}
+	return false
+}
+
+func matchReference(v any, wanted string) bool {
+	m, _ := v.(map[string]any)
+	ref, _ := m["reference"].(string)
+	return ref == wanted
+}
+
+func matchString(v any, wanted string) bool {
+	s, _ := v.(string)
+	for part := range strings.FieldsSeq(strings.ToLower(wanted)) {
+		if !strings.Contains(strings.ToLower(s), part) {
+			return false
+		}
+	}
+	return true
+}
+
+// matchDate compares an instant, a date or a Period with ge, gt, le, lt or eq.
+func matchDate(v any, wanted string) bool {
+	prefix := "eq"
+	if len(wanted) > 2 && strings.Contains("ge gt le lt eq", wanted[:2]) {
+		prefix, wanted = wanted[:2], wanted[2:]
+	}
+	if s, ok := v.(string); ok && prefix == "eq" {
+		return strings.HasPrefix(s, wanted)
+	}
+	low, high, known := span(v)
+	at, err := parseTime(wanted)
+	if !known || err != nil {
+		return false
+	}
+	switch prefix {
+	case "ge":
+		return !high.Before(at)
+	case "gt":
+		return high.After(at)
+	case "le":
+		return !low.After(at)
+	}
+	return low.Before(at)
+}
+
+func span(v any) (low, high time.Time, ok bool) {
+	switch v := v.(type) {
+	case string:
+		t, err := parseTime(v)
+		return t, t, err == nil
+	case map[string]any:
+		start, _ := v["start"].(string)
+		end, _ := v["end"].(string)
+		low, err := parseTime(start)
+		high, err2 := parseTime(end)
+		return low, high, err == nil && err2 == nil
+	}
+	return low, high, false
+}
+
+func parseTime(s string) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t, nil
+	}
+	return time.Parse(time.DateOnly, s)
+}

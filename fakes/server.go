@@ -1,0 +1,232 @@
+package fakes
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/fhir"
+)
+
+const maxRequest = 32 << 20
+
+// request is one FHIR interaction, read off the wire.
+type request struct {
+	endpoint    *campus.Endpoint
+	interaction string
+	typ, id     string
+	query       url.Values // the search, wherever it came
+	rawQuery    string
+	post        bool
+	body        object
+	header      http.Header
+	requestID   string
+}
+
+func (in *request) writes() bool {
+	return in.interaction == "create" || in.interaction == "update" || in.interaction == "transaction"
+}
+
+// ServeHTTP answers one request, under whatever rule applies.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.hospital.handler.Add(1)
+	defer s.hospital.handler.Done()
+	s.mu.Lock()
+	stall := s.stall
+	s.mu.Unlock()
+	if stall != nil {
+		select {
+		case <-stall:
+			breakConnection(w) // what was swallowed stays swallowed
+		case <-r.Context().Done():
+		}
+		return
+	}
+	in, bad := s.parse(r)
+	if bad != nil {
+		bad.send(w, len(bad.body))
+		return
+	}
+	s.perform(r.Context(), w, in, s.hospital.rule(s.endpoint, in))
+}
+
+// parse recognizes the interaction by method and path.
+func (s *server) parse(r *http.Request) (*request, *answer) {
+	in := &request{endpoint: s.endpoint, header: r.Header, requestID: r.Header.Get("X-Request-Id"), rawQuery: r.URL.RawQuery, query: r.URL.Query()}
+	if token := s.hospital.token; token != "" && r.Header.Get("Authorization") != "Bearer "+token {
+		return nil, refuse(http.StatusUnauthorized, "login")
+	}
+	path, ok := strings.CutPrefix(r.URL.Path, "/fhir")
+	if !ok {
+		return nil, refuse(http.StatusNotFound, "not-found")
+	}
+	parts := strings.FieldsFunc(path, func(c rune) bool { return c == '/' })
+	if len(parts) > 0 {
+		in.typ = parts[0]
+	}
+	switch {
+	case r.Method == http.MethodGet && len(parts) == 0 && in.query.Has("_cursor"):
+		in.interaction, in.typ = "search-type", in.query.Get("_type")
+	case r.Method == http.MethodGet && path == "/metadata":
+		in.interaction, in.typ = "capabilities", ""
+	case r.Method == http.MethodGet && len(parts) == 1:
+		in.interaction = "search-type"
+	case r.Method == http.MethodPost && len(parts) == 2 && parts[1] == "_search":
+		in.interaction, in.post = "search-type", true
+	case r.Method == http.MethodGet && len(parts) == 2:
+		in.interaction, in.id = "read", parts[1]
+	case r.Method == http.MethodPost && len(parts) == 0:
+		in.interaction = "transaction"
+	case r.Method == http.MethodPost && len(parts) == 1:
+		in.interaction = "create"
+	case r.Method == http.MethodPut && len(parts) == 2:
+		in.interaction, in.id = "update", parts[1]
+	default:
+		return nil, refuse(http.StatusNotImplemented, "not-supported")
+	}
+	return in, in.read(r)
+}
+
+// read takes the body.
+func (in *request) read(r *http.Request) *answer {
+	if r.Method == http.MethodGet {
+		return nil
+	}
+	data, err := io.ReadAll(io.LimitReader(r.Body, maxRequest+1))
+	if err != nil || len(data) > maxRequest {
+		return refuse(http.StatusRequestEntityTooLarge, "too-long")
+	}
+	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	if in.post {
+		form, err := url.ParseQuery(string(data))
+		if err != nil || media != "application/x-www-form-urlencoded" {
+			return refuse(http.StatusUnsupportedMediaType, "not-supported")
+		}
+		for name, values := range form {
+			in.query[name] = append(in.query[name], values...)
+		}
+		return nil
+	}
+	if media != fhir.MediaType && media != "application/json" {
+		return refuse(http.StatusUnsupportedMediaType, "not-supported")
+	}
+	if in.body, err = parseObject(data); err != nil {
+		return refuse(http.StatusBadRequest, "structure")
+	}
+	return nil
+}
+
+// execute does what the request asks.
+func (s *server) execute(in *request) *answer {
+	if s.hospital.isDown(s.endpoint.Store) {
+		return refuse(http.StatusInternalServerError, "exception")
+	}
+	if in.writes() && s.store.original != nil {
+		return refuse(http.StatusForbidden, "forbidden") // a replica takes no writes
+	}
+	switch in.interaction {
+	case "capabilities":
+		return ok(object{
+			"resourceType": "CapabilityStatement", "status": "active", "date": "2024-01-01", "kind": "instance",
+			"fhirVersion": "4.0.1", "format": []any{fhir.MediaType},
+		})
+	case "read":
+		return s.store.read(in.typ, in.id)
+	case "search-type":
+		return s.search(in)
+	case "create":
+		return s.create(in)
+	case "update":
+		return s.update(in)
+	}
+	return s.transaction(in)
+}
+
+func (s *server) create(in *request) *answer {
+	e := entry{method: http.MethodPost, typ: in.typ, resource: in.body, ifNoneExist: in.header.Get("If-None-Exist")}
+	return s.single(e)
+}
+
+func (s *server) update(in *request) *answer {
+	e := entry{method: http.MethodPut, typ: in.typ, id: in.id, resource: in.body, ifMatch: in.header.Get("If-Match")}
+	e.mustBeNew = in.header.Get("If-None-Match") == "*"
+	return s.single(e)
+}
+
+// single runs one write as a transaction of one, and answers in its own form.
+func (s *server) single(e entry) *answer {
+	results, bad := s.commit([]entry{e})
+	if bad != nil {
+		return bad
+	}
+	r := results[0]
+	a := &answer{status: r.status, header: http.Header{}, body: r.resource.json(), executed: r.created}
+	a.header.Set("Content-Type", fhir.MediaType)
+	a.header.Set("ETag", r.resource.etag())
+	if r.status == http.StatusCreated {
+		a.header.Set("Location", fmt.Sprintf("%s/%s/%s/_history/%s", s.alias(), e.typ, r.resource.id(), r.resource.version()))
+	}
+	return a
+}
+
+// alias is the name by which the servers know themselves.
+func (s *server) alias() string { return s.endpoint.Aliases[0] }
+
+// object is a JSON object with numbers as text.
+type object map[string]any
+
+func parseObject(data []byte) (object, error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	var o object
+	if err := d.Decode(&o); err != nil || o == nil {
+		return nil, fmt.Errorf("not an object")
+	}
+	return o, nil
+}
+
+func (o object) json() []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(o) //nolint:errchkjson // it was JSON when it came
+	return bytes.TrimSpace(b.Bytes())
+}
+
+func (o object) clone() object {
+	c, _ := parseObject(o.json())
+	return c
+}
+
+func (o object) str(name string) string { s, _ := o[name].(string); return s }
+func (o object) typ() string            { return o.str("resourceType") }
+func (o object) id() string             { return o.str("id") }
+
+func (o object) version() string {
+	meta, _ := o["meta"].(map[string]any)
+	v, _ := meta["versionId"].(string)
+	return v
+}
+
+func (o object) etag() string { return `W/"` + o.version() + `"` }
+
+func ok(o object) *answer {
+	a := &answer{status: http.StatusOK, header: http.Header{}, body: o.json()}
+	a.header.Set("Content-Type", fhir.MediaType)
+	if o.version() != "" {
+		a.header.Set("ETag", o.etag())
+	}
+	return a
+}
+
+// refuse is an OperationOutcome.
+func refuse(status int, code string) *answer {
+	a := ok(object{"resourceType": "OperationOutcome", "issue": []any{map[string]any{"severity": "error", "code": code}}})
+	a.status = status
+	return a
+}

@@ -1,0 +1,387 @@
+package fakes
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hospital-go/hospital/campus"
+)
+
+// store is one committed state. A replica follows the log of its original.
+type store struct {
+	hospital *Hospital
+	id       campus.StoreID
+
+	mu      sync.Mutex
+	current map[string]object // "Type/id"
+	order   []string          // keys in order of creation
+	nextID  int
+	log     []change
+
+	original *store
+	lag      time.Duration
+	applied  int
+	renamed  map[string]string // the original's key to this store's
+}
+
+type change struct {
+	at  time.Time
+	key string
+	to  object
+}
+
+// firstID is the first id of every store, so that equal ids mean different people.
+const firstID = 1001
+
+func newStore(h *Hospital, id campus.StoreID) *store {
+	return &store{hospital: h, id: id, current: map[string]object{}, nextID: firstID}
+}
+
+// newReplica begins with somebody nobody asked for, who takes the first id.
+func newReplica(h *Hospital, id campus.StoreID, original *store, lag time.Duration) *store {
+	s := newStore(h, id)
+	s.original, s.lag, s.renamed = original, lag, map[string]string{}
+	s.put("Patient", s.newID(), object{"resourceType": "Patient", "name": []any{map[string]any{"text": "另一个人"}}})
+	return s
+}
+
+// load puts resources in as they are, ids included; the server's own begin above.
+func (s *store) load(list []object) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.nextID += 1000
+	for _, o := range list {
+		s.put(o.typ(), o.id(), o)
+	}
+}
+
+// newID never gives an id twice; seeds bring ids that are no numbers.
+func (s *store) newID() string {
+	s.nextID++
+	return strconv.Itoa(s.nextID - 1)
+}
+
+// put writes a new version and logs it; it requires the lock.
+func (s *store) put(typ, id string, o object) object {
+	key := typ + "/" + id
+	old, exists := s.current[key]
+	version := 1
+	if exists {
+		version, _ = strconv.Atoi(old.version())
+		version++
+	} else {
+		s.order = append(s.order, key)
+	}
+	o = o.clone()
+	meta, _ := o["meta"].(map[string]any)
+	if meta == nil {
+		meta = map[string]any{}
+	}
+	now := time.Now()
+	meta["versionId"] = strconv.Itoa(version)
+	meta["lastUpdated"] = now.UTC().Format("2006-01-02T15:04:05.000Z")
+	o["id"], o["meta"] = id, meta
+	s.current[key] = o
+	s.log = append(s.log, change{now, key, o})
+	return o
+}
+
+func (s *store) read(typ, id string) *answer {
+	s.catchUp()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, found := s.current[typ+"/"+id]
+	if !found {
+		return refuse(http.StatusNotFound, "not-found")
+	}
+	return ok(o)
+}
+
+// catchUp applies what the replica's lag lets through, under ids of its own.
+func (s *store) catchUp() {
+	if s.original == nil {
+		return
+	}
+	s.original.mu.Lock()
+	log := s.original.log
+	s.original.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	until := time.Now().Add(-s.lag)
+	from := s.applied
+	for s.applied < len(log) && !log[s.applied].at.After(until) {
+		key := log[s.applied].key
+		if s.renamed[key] == "" {
+			typ, _, _ := strings.Cut(key, "/")
+			s.renamed[key] = typ + "/" + s.newID()
+		}
+		s.applied++
+	}
+	for _, c := range log[from:s.applied] {
+		typ, id, _ := strings.Cut(s.renamed[c.key], "/")
+		o := c.to.clone()
+		rename(map[string]any(o), s.renamed)
+		s.put(typ, id, o)
+	}
+}
+
+// rename rewrites literal references.
+func rename(v any, names map[string]string) {
+	switch v := v.(type) {
+	case map[string]any:
+		if ref, ok := v["reference"].(string); ok && names[ref] != "" {
+			v["reference"] = names[ref]
+		}
+		for _, child := range v {
+			rename(child, names)
+		}
+	case []any:
+		for _, child := range v {
+			rename(child, names)
+		}
+	}
+}
+
+func (s *store) count(typ, issuer, value string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for key, o := range s.current {
+		if strings.HasPrefix(key, typ+"/") && hasIdentifier(o, issuer, value) {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *store) all(typ string) [][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out [][]byte
+	for _, key := range s.order {
+		if o := s.current[key]; o.typ() == typ {
+			out = append(out, o.json())
+		}
+	}
+	return out
+}
+
+func identifiers(o object) []map[string]any {
+	list, _ := o["identifier"].([]any)
+	var out []map[string]any
+	for _, i := range list {
+		if m, ok := i.(map[string]any); ok {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+func hasIdentifier(o object, system, value string) bool {
+	return slices.ContainsFunc(identifiers(o), func(m map[string]any) bool {
+		return m["system"] == system && m["value"] == value
+	})
+}
+
+func numbersOf(o object) []string {
+	var out []string
+	for _, m := range identifiers(o) {
+		if v, ok := m["value"].(string); ok {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// entry is one write of a transaction.
+type entry struct {
+	method, typ, id string
+	fullURL         string
+	resource        object
+	ifMatch         string
+	ifNoneExist     string
+	mustBeNew       bool
+
+	existing []string // what ifNoneExist found
+}
+
+type result struct {
+	status   int
+	resource object
+	created  []string
+}
+
+// commit runs writes: all or none. A racy server looks, lets time pass, then
+// acts on what it saw; versions are compared at the moment of writing.
+func (s *server) commit(entries []entry) ([]result, *answer) {
+	st, p := s.store, s.hospital.personality
+	st.mu.Lock()
+	conditional := st.look(entries)
+	if conditional && !p.AtomicCreate {
+		st.mu.Unlock()
+		time.Sleep(p.RaceWindow) //nolint:forbidigo // the window is the point, and outlives the client
+		st.mu.Lock()
+	}
+	defer st.mu.Unlock()
+	if bad := st.check(entries, p); bad != nil {
+		return nil, bad
+	}
+	assigned := st.assign(entries)
+	results := make([]result, len(entries))
+	for i := range entries {
+		results[i] = st.apply(&entries[i], assigned)
+		s.hospital.ledger.create(results[i].created)
+	}
+	return results, nil
+}
+
+// look evaluates the conditions of conditional creates.
+func (st *store) look(entries []entry) bool {
+	conditional := false
+	for i := range entries {
+		e := &entries[i]
+		if e.ifNoneExist == "" {
+			continue
+		}
+		conditional = true
+		query, err := parseQuery(e.ifNoneExist)
+		if err != nil {
+			continue
+		}
+		for _, key := range st.order {
+			if o := st.current[key]; o.typ() == e.typ && matchesAll(o, e.typ, query) {
+				e.existing = append(e.existing, key)
+			}
+		}
+	}
+	return conditional
+}
+
+// check refuses before anything is written.
+func (st *store) check(entries []entry, p Personality) *answer {
+	seen := map[string]bool{}
+	for i := range entries {
+		e := &entries[i]
+		if e.resource.typ() != e.typ {
+			return refuse(http.StatusBadRequest, "structure")
+		}
+		if len(e.existing) > 1 {
+			return refuse(http.StatusPreconditionFailed, "multiple-matches")
+		}
+		if e.method != http.MethodPut {
+			continue
+		}
+		key := e.typ + "/" + e.id
+		old, exists := st.current[key]
+		switch {
+		case e.resource.id() != e.id || seen[key]:
+			return refuse(http.StatusBadRequest, "invalid")
+		case !exists && e.ifMatch != "":
+			return refuse(http.StatusPreconditionFailed, "conflict")
+		case !exists && p.NoUpdateCreate:
+			return refuse(http.StatusMethodNotAllowed, "not-supported")
+		case exists && e.mustBeNew && !p.NoUpdateCreate:
+			return refuse(http.StatusPreconditionFailed, "conflict")
+		case exists && e.ifMatch != "" && e.ifMatch != old.etag() && !p.IgnoreIfMatch:
+			return refuse(http.StatusPreconditionFailed, "conflict")
+		}
+		seen[key] = true
+	}
+	return nil
+}
+
+// assign gives ids to what will be created and maps urn:uuid references.
+func (st *store) assign(entries []entry) map[string]string {
+	names := map[string]string{}
+	for i := range entries {
+		e := &entries[i]
+		if e.method == http.MethodPost {
+			if e.id = st.newID(); len(e.existing) == 1 {
+				_, e.id, _ = strings.Cut(e.existing[0], "/")
+			}
+		}
+		if e.fullURL != "" {
+			names[e.fullURL] = e.typ + "/" + e.id
+		}
+	}
+	return names
+}
+
+func (st *store) apply(e *entry, names map[string]string) result {
+	key := e.typ + "/" + e.id
+	if len(e.existing) == 1 {
+		return result{status: http.StatusOK, resource: st.current[key]}
+	}
+	_, exists := st.current[key]
+	o := e.resource.clone()
+	rename(map[string]any(o), names)
+	r := result{status: http.StatusOK, resource: st.put(e.typ, e.id, o)}
+	if !exists {
+		r.status, r.created = http.StatusCreated, numbersOf(o)
+	}
+	return r
+}
+
+// transaction runs a Bundle.
+func (s *server) transaction(in *request) *answer {
+	if in.body.typ() != "Bundle" || in.body.str("type") != "transaction" {
+		return refuse(http.StatusBadRequest, "invalid")
+	}
+	list, _ := in.body["entry"].([]any)
+	entries := make([]entry, 0, len(list))
+	for _, v := range list {
+		e, good := parseEntry(v)
+		if !good {
+			return refuse(http.StatusBadRequest, "invalid")
+		}
+		entries = append(entries, e)
+	}
+	if len(entries) == 0 {
+		return refuse(http.StatusBadRequest, "invalid")
+	}
+	results, bad := s.commit(entries)
+	if bad != nil {
+		return bad
+	}
+	out := make([]any, len(results))
+	var created []string
+	for i, r := range results {
+		created = append(created, r.created...)
+		out[i] = map[string]any{
+			"fullUrl":  fmt.Sprintf("%s/%s/%s", s.alias(), r.resource.typ(), r.resource.id()),
+			"resource": map[string]any(r.resource),
+			"response": map[string]any{
+				"status": fmt.Sprintf("%d %s", r.status, http.StatusText(r.status)), "etag": r.resource.etag(),
+				"location": fmt.Sprintf("%s/%s/_history/%s", r.resource.typ(), r.resource.id(), r.resource.version()),
+			},
+		}
+	}
+	a := ok(object{"resourceType": "Bundle", "type": "transaction-response", "entry": out})
+	a.executed = created
+	return a
+}
+
+func parseEntry(v any) (entry, bool) {
+	m, _ := v.(map[string]any)
+	req, _ := m["request"].(map[string]any)
+	res, _ := m["resource"].(map[string]any)
+	e := entry{resource: object(res)}
+	e.fullURL, _ = m["fullUrl"].(string)
+	e.method, _ = req["method"].(string)
+	e.ifMatch, _ = req["ifMatch"].(string)
+	e.ifNoneExist, _ = req["ifNoneExist"].(string)
+	target, _ := req["url"].(string)
+	e.typ, e.id, _ = strings.Cut(strings.Trim(target, "/"), "/")
+	switch {
+	case res == nil || e.typ == "" || strings.ContainsAny(e.id, "/?"):
+		return e, false
+	case e.method == http.MethodPost:
+		return e, e.id == ""
+	}
+	return e, e.method == http.MethodPut && e.id != ""
+}

@@ -1,0 +1,385 @@
+package his
+
+import (
+	"context"
+	"time"
+
+	"github.com/hospital-go/hospital"
+	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/fhir"
+	"github.com/hospital-go/hospital/fhir/r4"
+)
+
+// HoldUntilURL is the extension of a proposed Appointment that says when its
+// hold ends (valueInstant).
+const HoldUntilURL = "urn:hospital-go:hold-until"
+
+// MaxHold bounds how long a slot may be held.
+const MaxHold = 24 * time.Hour
+
+// Booking is what the verbs of this file return: the Appointment and who answered.
+type Booking = hospital.Found[*r4.Appointment]
+
+// HoldRequest holds a slot for a patient.
+type HoldRequest struct {
+	// Number names the hold; at most 32 characters, stored by the caller first.
+	Number  string
+	Patient campus.PatientID
+	// Slot as FreeSlots returned it.
+	Slot hospital.Found[*r4.Slot]
+	// Until is when the hold ends, at most [MaxHold] ahead.
+	Until time.Time
+}
+
+// Hold (锁号) takes a free slot for a while: the Slot becomes busy-tentative and a
+// proposed Appointment carries Number and Until. hospital.ErrConflict when the
+// slot is not free any more. A hold that ended can be neither booked nor kept:
+// [Client.ReleaseExpired] frees its slot.
+func (c *Client) Hold(ctx context.Context, r HoldRequest, opts ...hospital.WriteOption) (Booking, error) {
+	a := act{client: c, name: "Hold", system: c.systems.Hold, number: r.Number, patient: r.Patient, slot: r.Slot,
+		status: r4.AppointmentStatusProposed, slotStatus: r4.SlotStatusBusyTentative, until: r.Until}
+	return a.take(ctx, opts)
+}
+
+// BookRequest books a slot for a patient.
+type BookRequest struct {
+	// Number is the booking number; at most 32 characters, stored by the caller first.
+	Number  string
+	Patient campus.PatientID
+	// Slot as FreeSlots returned it, or the one that was held.
+	Slot hospital.Found[*r4.Slot]
+	// Hold is the hold's number where the slot was held; empty books a free slot.
+	Hold string
+}
+
+// Book (预约) takes a free slot, or turns a hold into a booking: the Slot becomes
+// busy and a booked Appointment carries Number. hospital.ErrConflict when the
+// slot is somebody else's or the hold has ended, hospital.ErrNumberReused when
+// Number names another booking, hospital.ErrRefused with a [Refusal] when the
+// hospital's rules forbid it.
+func (c *Client) Book(ctx context.Context, r BookRequest, opts ...hospital.WriteOption) (Booking, error) {
+	a := act{client: c, name: "Book", system: c.systems.Booking, number: r.Number, patient: r.Patient, slot: r.Slot,
+		status: r4.AppointmentStatusBooked, slotStatus: r4.SlotStatusBusy, hold: r.Hold}
+	return a.take(ctx, opts)
+}
+
+// HoldAnyRequest holds whichever slot of a schedule can be had.
+type HoldAnyRequest struct {
+	// Number names the hold; at most 32 characters, stored by the caller first.
+	Number   string
+	Patient  campus.PatientID
+	Schedule hospital.Found[*r4.Schedule]
+	// From and To bound the slot's start.
+	From, To time.Time
+	// Until is when the hold ends, at most [MaxHold] ahead.
+	Until time.Time
+}
+
+// HoldAny (锁任意号) is [Client.Hold] for the first free slot of the window that can
+// be had. hospital.ErrConflict when there is none left.
+func (c *Client) HoldAny(ctx context.Context, r HoldAnyRequest, opts ...hospital.WriteOption) (Booking, error) {
+	a := &act{client: c, name: "Hold", system: c.systems.Hold, number: r.Number, patient: r.Patient, window: &r,
+		status: r4.AppointmentStatusProposed, slotStatus: r4.SlotStatusBusyTentative, until: r.Until}
+	return hospital.Write(ctx, c.client, write("HoldAny"), r.Number, a.sendAny, a.find, opts...)
+}
+
+// tries bounds how many slots HoldAny loses to others before it gives up.
+const tries = 16
+
+func (a *act) sendAny(ctx context.Context, f *fhir.Client) (Booking, error) {
+	if err := a.check(); err != nil {
+		return Booking{}, err
+	}
+	if done, err := a.find(ctx, f); hospital.CodeOf(err) != hospital.ErrNotFound {
+		return done, err
+	}
+	patient, err := findPatient(ctx, f, a.patient)
+	if err != nil {
+		return Booking{}, err
+	}
+	lost := 0
+	for slot, err := range a.client.slots(ctx, f, a.window.Schedule, a.window.From, a.window.To, r4.SlotStatusFree) {
+		if err != nil {
+			return Booking{}, err
+		}
+		held, err := a.takeSlot(ctx, f, patient, slot)
+		if hospital.CodeOf(err) != hospital.ErrConflict {
+			return held, err
+		}
+		// A refusal may be the echo of an own success whose answer was lost.
+		if done, err := a.find(ctx, f); hospital.CodeOf(err) != hospital.ErrNotFound {
+			return done, err
+		}
+		if lost++; lost == tries {
+			break
+		}
+	}
+	return Booking{}, hospital.ErrConflict
+}
+
+// act is one taking of a slot: a hold or a booking.
+type act struct {
+	client             *Client
+	name               string
+	system, number     string
+	patient            campus.PatientID
+	slot               hospital.Found[*r4.Slot]
+	status, slotStatus string
+	until              time.Time
+	hold               string
+	window             *HoldAnyRequest // instead of slot
+}
+
+func (a *act) take(ctx context.Context, opts []hospital.WriteOption) (Booking, error) {
+	return hospital.Write(ctx, a.client.client, write(a.name), a.number, a.send, a.find, opts...)
+}
+
+func (a *act) check() error {
+	if err := checkNumber(a.number); err != nil {
+		return err
+	}
+	if err := a.patient.Validate(); err != nil {
+		return err
+	}
+	if a.hold != "" {
+		if err := checkNumber(a.hold); err != nil {
+			return err
+		}
+	}
+	if left := time.Until(a.until); a.name == "Hold" && (left <= 0 || left > MaxHold) {
+		return hospital.Refuse(hospital.ErrInvalidArgument, "Until must lie within the next 24 hours")
+	}
+	if a.window != nil {
+		return needs(a.window.Schedule)
+	}
+	return needs(a.slot)
+}
+
+// send looks first (the act may have been done before a crash), then writes.
+func (a *act) send(ctx context.Context, f *fhir.Client) (Booking, error) {
+	if err := a.check(); err != nil {
+		return Booking{}, err
+	}
+	if done, err := a.find(ctx, f); hospital.CodeOf(err) != hospital.ErrNotFound {
+		return done, err
+	}
+	patient, err := findPatient(ctx, f, a.patient)
+	if err != nil {
+		return Booking{}, err
+	}
+	return a.takeSlot(ctx, f, patient, a.slot)
+}
+
+// takeSlot writes the act for one slot, guarded by the version the slot has now.
+func (a *act) takeSlot(ctx context.Context, f *fhir.Client, patient hospital.Found[*r4.Patient], seen hospital.Found[*r4.Slot]) (Booking, error) {
+	if patient.Origin.Store != seen.Origin.Store {
+		return Booking{}, hospital.Refuse(hospital.ErrInvalidArgument, "the slot was read from another store; read it again")
+	}
+	ctx = hospital.SameStore(ctx, seen.Origin)
+	slot, err := a.client.currentSlot(ctx, f, seen)
+	if err != nil {
+		return Booking{}, err
+	}
+	if a.hold != "" {
+		return a.fromHold(ctx, f, patient.Resource.ID, slot)
+	}
+	if slot.Status != r4.SlotStatusFree {
+		return Booking{}, hospital.ErrConflict
+	}
+	slot.Status = a.slotStatus
+	entry := fhir.Post(a.appointment(patient.Resource.ID, slot), "", r4.Identifier{System: a.system, Value: a.number})
+	answer, found, err := a.client.commit(ctx, f, 1, fhir.Put(slot), entry)
+	if err == nil && !a.mine(found, seen) {
+		a.undo(ctx, f, answer, found)
+		err = fhir.ErrUnexpected // Write looks up what carries the Number
+	}
+	return found, err
+}
+
+// undo frees the slot again when the server, asked to create the Appointment
+// unless its Number exists, found one of another slot and took this slot all the same.
+func (a *act) undo(ctx context.Context, f *fhir.Client, answer *r4.Bundle, found Booking) {
+	slot, ok := answer.Entry[0].Resource.(*r4.Slot)
+	if !ok || a.client.usesSlot(found, slot.ID) {
+		return
+	}
+	slot.Status = r4.SlotStatusFree
+	_, _, _ = fhir.Update(ctx, f, slot) // guarded; whoever came between has it now
+}
+
+// fromHold turns the hold's Appointment into the booking's.
+func (a *act) fromHold(ctx context.Context, f *fhir.Client, patient string, slot *r4.Slot) (Booking, error) {
+	held, err := a.client.appointment(ctx, f, a.client.systems.Hold, a.hold)
+	if err != nil {
+		return Booking{}, err
+	}
+	appointment := held.Resource
+	switch {
+	case !a.client.isFor(held, patient) || !a.client.usesSlot(held, slot.ID):
+		return Booking{}, hospital.Refuse(hospital.ErrNumberReused, "the hold is of another patient or slot")
+	case appointment.Status != r4.AppointmentStatusProposed || slot.Status != r4.SlotStatusBusyTentative:
+		return Booking{}, hospital.ErrConflict
+	case expired(appointment, time.Now()):
+		return Booking{}, hospital.Refuse(hospital.ErrConflict, "the hold has ended")
+	}
+	slot.Status, appointment.Status = a.slotStatus, a.status
+	appointment.Identifier = append(appointment.Identifier, r4.Identifier{System: a.system, Value: a.number})
+	seen := hospital.Found[*r4.Slot]{Resource: slot, Origin: held.Origin}
+	_, found, err := a.client.commit(ctx, f, 1, fhir.Put(slot), fhir.Put(appointment))
+	if err == nil && !a.mine(found, seen) {
+		err = fhir.ErrUnexpected
+	}
+	return found, err
+}
+
+// appointment is the new resource. It refers by ids of the Store that is written.
+func (a *act) appointment(patient string, slot *r4.Slot) *r4.Appointment {
+	out := &r4.Appointment{
+		Identifier: []r4.Identifier{{System: a.system, Value: a.number}},
+		Status:     a.status,
+		Slot:       []r4.Reference{*r4.RefTo("Slot", slot.ID)},
+		Start:      slot.Start,
+		End:        slot.End,
+		Participant: []r4.AppointmentParticipant{{
+			Actor:  r4.RefTo("Patient", patient),
+			Status: r4.ParticipationStatusAccepted,
+		}},
+	}
+	if !a.until.IsZero() {
+		out.Extension = []r4.Extension{{URL: HoldUntilURL, ValueInstant: instant(a.until)}}
+	}
+	return out
+}
+
+// find looks the act up by its Number and compares all of it.
+func (a *act) find(ctx context.Context, f *fhir.Client) (Booking, error) {
+	found, err := a.client.appointment(ctx, f, a.system, a.number)
+	if err != nil {
+		return Booking{}, err
+	}
+	return found, a.compare(ctx, f, found)
+}
+
+// compare: is what carries the Number this act? A Number whose booking was
+// cancelled names an act that is over.
+func (a *act) compare(ctx context.Context, f *fhir.Client, found Booking) error {
+	patient, err := findPatient(hospital.SameStore(ctx, found.Origin), f, a.patient)
+	switch {
+	case hospital.CodeOf(err) == hospital.ErrNotFound:
+		return hospital.ErrNumberReused
+	case err != nil:
+		return err
+	case !a.client.isFor(found, patient.Resource.ID):
+		return hospital.ErrNumberReused
+	case !a.same(found):
+		return hospital.Refuse(hospital.ErrNumberReused, "it names another slot")
+	case over(found.Resource.Status):
+		return hospital.Refuse(hospital.ErrNumberReused, "the act it names was cancelled")
+	}
+	return nil
+}
+
+// mine is compare for an answer to what was just sent.
+func (a *act) mine(found Booking, slot hospital.Found[*r4.Slot]) bool {
+	return r4.HasIdentifier(found.Resource.Identifier, a.system, a.number) &&
+		found.Resource.Status == a.status && a.client.usesSlot(found, slot.Resource.ID)
+}
+
+// same: does the Appointment have the slot that was asked for?
+func (a *act) same(found Booking) bool {
+	if a.window != nil {
+		start, err := time.Parse(time.RFC3339, found.Resource.Start)
+		return err == nil && !start.Before(a.window.From.Truncate(time.Second)) && start.Before(a.window.To)
+	}
+	return a.slot.Resource != nil && found.Origin.Store == a.slot.Origin.Store && a.client.usesSlot(found, a.slot.Resource.ID)
+}
+
+func over(status string) bool {
+	return status == r4.AppointmentStatusCancelled || status == r4.AppointmentStatusEnteredInError || status == r4.AppointmentStatusNoshow
+}
+
+// expired reads the hold's end; a hold without one has ended.
+func expired(a *r4.Appointment, now time.Time) bool {
+	for i := range a.Extension {
+		if a.Extension[i].URL == HoldUntilURL {
+			until, err := time.Parse(time.RFC3339, a.Extension[i].ValueInstant)
+			return err != nil || !now.Before(until)
+		}
+	}
+	return true
+}
+
+// appointment finds the one Appointment that carries a Number.
+func (c *Client) appointment(ctx context.Context, f *fhir.Client, system, number string) (Booking, error) {
+	if err := checkNumber(number); err != nil {
+		return Booking{}, err
+	}
+	return one(search(ctx, f, byIdentifier("Appointment", system, number),
+		func(a *r4.Appointment, _ hospital.Origin) bool { return r4.HasIdentifier(a.Identifier, system, number) }),
+		hospital.ErrNumberReused)
+}
+
+// isFor reports whether the patient takes part.
+func (c *Client) isFor(found Booking, patient string) bool {
+	for i := range found.Resource.Participant {
+		if c.client.Names(found.Origin, found.Resource.Participant[i].Actor, "Patient", patient) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Client) usesSlot(found Booking, slot string) bool {
+	for i := range found.Resource.Slot {
+		if c.client.Names(found.Origin, &found.Resource.Slot[i], "Slot", slot) {
+			return true
+		}
+	}
+	return false
+}
+
+// currentSlot reads the slot's version of now and checks that the id still means
+// the time the caller saw.
+func (c *Client) currentSlot(ctx context.Context, f *fhir.Client, seen hospital.Found[*r4.Slot]) (*r4.Slot, error) {
+	slot, resp, err := fhir.Read[*r4.Slot](ctx, f, seen.Resource.ID)
+	if err != nil {
+		return nil, err
+	}
+	origin := hospital.OriginOf(resp)
+	typ, id, ok := c.client.Local(seen.Origin, refOf(seen.Resource.Schedule))
+	switch {
+	case origin.Store != seen.Origin.Store,
+		!sameTime(slot.Start, seen.Resource.Start), !sameTime(slot.End, seen.Resource.End),
+		!ok, !c.client.Names(origin, slot.Schedule, typ, id):
+		return nil, hospital.Refuse(hospital.ErrConflict, "the slot is not what it was when it was read")
+	case fhir.ETag(slot.Meta) == "":
+		return nil, hospital.Refuse(hospital.ErrUnexpectedAnswer, "a slot without version cannot be guarded")
+	}
+	return slot, nil
+}
+
+func refOf(r *r4.Reference) string {
+	if r == nil {
+		return ""
+	}
+	return r.Reference
+}
+
+func sameTime(a, b string) bool {
+	ta, err := time.Parse(time.RFC3339, a)
+	tb, err2 := time.Parse(time.RFC3339, b)
+	return err == nil && err2 == nil && ta.Equal(tb)
+}
+
+// commit sends the transaction and takes the Appointment, entry number i, from its answer.
+func (c *Client) commit(ctx context.Context, f *fhir.Client, i int, entries ...r4.BundleEntry) (*r4.Bundle, Booking, error) {
+	answer, resp, err := fhir.Transaction(ctx, f, &r4.Bundle{Type: r4.BundleTypeTransaction, Entry: entries})
+	if err != nil {
+		return nil, Booking{}, c.refused(err)
+	}
+	appointment, ok := answer.Entry[i].Resource.(*r4.Appointment)
+	if !ok {
+		return nil, Booking{}, fhir.ErrUnexpected // Write looks it up
+	}
+	return answer, Booking{Resource: appointment, Origin: hospital.OriginOf(resp)}, nil
+}

@@ -1,0 +1,253 @@
+package his
+
+import (
+	"context"
+	"time"
+
+	"github.com/hospital-go/hospital"
+	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/fhir"
+	"github.com/hospital-go/hospital/fhir/r4"
+)
+
+// Booking (查预约) reads the booking that carries Number, for this patient:
+// hospital.ErrNotFound when there is none, hospital.ErrWrongPatient when it is
+// somebody else's.
+func (c *Client) Booking(ctx context.Context, number string, patient campus.PatientID, opts ...hospital.ReadOption) (Booking, error) {
+	return hospital.Read(ctx, c.client, op("Booking", hospital.Session, hospital.Quick),
+		func(ctx context.Context, f *fhir.Client) (Booking, error) {
+			found, _, err := c.owned(ctx, f, c.systems.Booking, number, patient)
+			return found, err
+		}, opts...)
+}
+
+// owned finds an Appointment by Number, checks whose it is, and returns the
+// patient's id in the Store that answered.
+func (c *Client) owned(ctx context.Context, f *fhir.Client, system, number string, id campus.PatientID) (Booking, string, error) {
+	found, err := c.appointment(ctx, f, system, number)
+	if err != nil {
+		return Booking{}, "", err
+	}
+	patient, err := findPatient(hospital.SameStore(ctx, found.Origin), f, id)
+	switch {
+	case hospital.CodeOf(err) == hospital.ErrNotFound:
+		return Booking{}, "", hospital.ErrWrongPatient // the booking exists, the patient does not
+	case err != nil:
+		return Booking{}, "", err
+	case !c.isFor(found, patient.Resource.ID):
+		return Booking{}, "", hospital.ErrWrongPatient
+	}
+	return found, patient.Resource.ID, nil
+}
+
+// Release (释放) gives a held slot back: the Appointment is cancelled and the Slot
+// free, in one transaction. Releasing again is success; releasing what was
+// booked meanwhile is hospital.ErrConflict.
+func (c *Client) Release(ctx context.Context, holdNumber string, patient campus.PatientID, opts ...hospital.WriteOption) (Booking, error) {
+	e := ending{client: c, name: "Release", system: c.systems.Hold, number: holdNumber, patient: patient,
+		from: r4.AppointmentStatusProposed, slotFrom: r4.SlotStatusBusyTentative}
+	return e.run(ctx, opts)
+}
+
+// Cancel (取消预约) cancels a booking and frees its slot, in one transaction.
+// Cancelling again is success; after check-in it is hospital.ErrConflict.
+func (c *Client) Cancel(ctx context.Context, number string, patient campus.PatientID, opts ...hospital.WriteOption) (Booking, error) {
+	e := ending{client: c, name: "Cancel", system: c.systems.Booking, number: number, patient: patient,
+		from: r4.AppointmentStatusBooked, slotFrom: r4.SlotStatusBusy}
+	return e.run(ctx, opts)
+}
+
+// ending is the end of a hold or booking.
+type ending struct {
+	client         *Client
+	name           string
+	system, number string
+	patient        campus.PatientID
+	from, slotFrom string
+}
+
+func (e *ending) run(ctx context.Context, opts []hospital.WriteOption) (Booking, error) {
+	return hospital.Write(ctx, e.client.client, write(e.name), e.number, e.send, e.find, opts...)
+}
+
+func (e *ending) send(ctx context.Context, f *fhir.Client) (Booking, error) {
+	found, _, err := e.client.owned(ctx, f, e.system, e.number, e.patient)
+	if err != nil || found.Resource.Status == r4.AppointmentStatusCancelled {
+		return found, err
+	}
+	if found.Resource.Status != e.from {
+		return Booking{}, hospital.ErrConflict
+	}
+	return e.client.end(ctx, f, found, e.slotFrom)
+}
+
+// find: the act is done when the Appointment is cancelled.
+func (e *ending) find(ctx context.Context, f *fhir.Client) (Booking, error) {
+	found, _, err := e.client.owned(ctx, f, e.system, e.number, e.patient)
+	if err == nil && found.Resource.Status != r4.AppointmentStatusCancelled {
+		return Booking{}, hospital.ErrNotFound
+	}
+	return found, err
+}
+
+// end cancels the Appointment and frees its slots, guarded by all their versions.
+func (c *Client) end(ctx context.Context, f *fhir.Client, found Booking, slotStatus string) (Booking, error) {
+	ctx = hospital.SameStore(ctx, found.Origin)
+	appointment := found.Resource
+	appointment.Status = r4.AppointmentStatusCancelled
+	entries := []r4.BundleEntry{fhir.Put(appointment)}
+	for i := range appointment.Slot {
+		slot, err := c.slotOf(ctx, f, found, &appointment.Slot[i])
+		if err != nil {
+			return Booking{}, err
+		}
+		if slot.Status != slotStatus {
+			return Booking{}, hospital.Refuse(hospital.ErrConflict, "the slot is not in the state the appointment says")
+		}
+		slot.Status = r4.SlotStatusFree
+		entries = append(entries, fhir.Put(slot))
+	}
+	return c.change(ctx, f, sameAs(found, r4.AppointmentStatusCancelled), entries...)
+}
+
+// change commits a change of an Appointment, entry 0, that mine must accept.
+func (c *Client) change(ctx context.Context, f *fhir.Client, mine func(Booking) bool, entries ...r4.BundleEntry) (Booking, error) {
+	_, found, err := c.commit(ctx, f, 0, entries...)
+	if err == nil && !mine(found) {
+		err = fhir.ErrUnexpected
+	}
+	return found, err
+}
+
+// sameAs accepts an answer that is the same Appointment in a new status.
+func sameAs(want Booking, status string) func(Booking) bool {
+	return func(got Booking) bool {
+		return got.Resource.ID == want.Resource.ID && got.Origin.Store == want.Origin.Store && got.Resource.Status == status
+	}
+}
+
+func (c *Client) slotOf(ctx context.Context, f *fhir.Client, found Booking, ref *r4.Reference) (*r4.Slot, error) {
+	typ, id, ok := c.client.Local(found.Origin, ref.Reference)
+	if !ok || typ != "Slot" {
+		return nil, hospital.ErrUnexpectedAnswer
+	}
+	slot, _, err := fhir.Read[*r4.Slot](ctx, f, id)
+	if err == nil && fhir.ETag(slot.Meta) == "" {
+		err = hospital.Refuse(hospital.ErrUnexpectedAnswer, "a slot without version cannot be guarded")
+	}
+	return slot, err
+}
+
+// RescheduleRequest moves a booking to another slot.
+type RescheduleRequest struct {
+	// Number of the booking, which it keeps.
+	Number  string
+	Patient campus.PatientID
+	// From is the slot the caller believes the booking has: if it was moved
+	// elsewhere meanwhile, nothing happens.
+	From hospital.Found[*r4.Slot]
+	// To as FreeSlots returned it.
+	To hospital.Found[*r4.Slot]
+}
+
+// Reschedule (改期) moves a booking: the new Slot busy, the old one free, the
+// Appointment at the new one, in one transaction. Moving again to the same slot
+// is success; a slot that is taken, or a booking that is not at From, is
+// hospital.ErrConflict and changes nothing.
+func (c *Client) Reschedule(ctx context.Context, r RescheduleRequest, opts ...hospital.WriteOption) (Booking, error) {
+	m := &move{client: c, RescheduleRequest: r}
+	return hospital.Write(ctx, c.client, write("Reschedule"), r.Number, m.send, m.find, opts...)
+}
+
+type move struct {
+	RescheduleRequest
+	client *Client
+}
+
+func (m *move) check() error {
+	if err := needs(m.From); err != nil {
+		return err
+	}
+	if err := needs(m.To); err != nil {
+		return err
+	}
+	if m.From.Origin.Store != m.To.Origin.Store || m.From.Resource.ID == m.To.Resource.ID {
+		return hospital.Refuse(hospital.ErrInvalidArgument, "From and To must be two slots of one store")
+	}
+	return nil
+}
+
+// find: the act is done when the booking is at To.
+func (m *move) find(ctx context.Context, f *fhir.Client) (Booking, error) {
+	found, _, err := m.client.owned(ctx, f, m.client.systems.Booking, m.Number, m.Patient)
+	if err == nil && (found.Resource.Status != r4.AppointmentStatusBooked || !m.client.usesSlot(found, m.To.Resource.ID)) {
+		return Booking{}, hospital.ErrNotFound
+	}
+	return found, err
+}
+
+func (m *move) send(ctx context.Context, f *fhir.Client) (Booking, error) {
+	if err := m.check(); err != nil {
+		return Booking{}, err
+	}
+	c := m.client
+	found, _, err := c.owned(ctx, f, c.systems.Booking, m.Number, m.Patient)
+	switch {
+	case err != nil:
+		return Booking{}, err
+	case found.Origin.Store != m.To.Origin.Store:
+		return Booking{}, hospital.Refuse(hospital.ErrInvalidArgument, "the slots were read from another store; read them again")
+	case found.Resource.Status == r4.AppointmentStatusBooked && c.usesSlot(found, m.To.Resource.ID):
+		return found, nil
+	case found.Resource.Status != r4.AppointmentStatusBooked || len(found.Resource.Slot) != 1 || !c.usesSlot(found, m.From.Resource.ID):
+		return Booking{}, hospital.ErrConflict
+	}
+	return m.commit(hospital.SameStore(ctx, m.To.Origin), f, found)
+}
+
+func (m *move) commit(ctx context.Context, f *fhir.Client, found Booking) (Booking, error) {
+	from, err := m.client.currentSlot(ctx, f, m.From)
+	if err != nil {
+		return Booking{}, err
+	}
+	to, err := m.client.currentSlot(ctx, f, m.To)
+	if err != nil {
+		return Booking{}, err
+	}
+	if to.Status != r4.SlotStatusFree || from.Status != r4.SlotStatusBusy {
+		return Booking{}, hospital.ErrConflict
+	}
+	from.Status, to.Status = r4.SlotStatusFree, r4.SlotStatusBusy
+	appointment := found.Resource
+	appointment.Slot = []r4.Reference{*r4.RefTo("Slot", to.ID)}
+	appointment.Start, appointment.End = to.Start, to.End
+	mine := func(got Booking) bool {
+		return sameAs(found, r4.AppointmentStatusBooked)(got) && m.client.usesSlot(got, to.ID)
+	}
+	return m.client.change(ctx, f, mine, fhir.Put(appointment), fhir.Put(to), fhir.Put(from))
+}
+
+// ReleaseExpired frees the slots of a schedule in [from, to) whose hold has
+// ended, for hospitals whose server does not. It returns how many it freed and
+// goes on after a slot that somebody changed meanwhile.
+func (c *Client) ReleaseExpired(ctx context.Context, schedule hospital.Found[*r4.Schedule], from, to time.Time, opts ...hospital.Option) (int, error) {
+	read, writing := make([]hospital.ReadOption, len(opts)), make([]hospital.WriteOption, len(opts))
+	for i, o := range opts {
+		read[i], writing[i] = o, o
+	}
+	freed := 0
+	held := hospital.Stream(ctx, c.client, op("HeldSlots", hospital.Strong, hospital.List), c.heldSlots(schedule, from, to), read...)
+	for slot, err := range held {
+		if err != nil {
+			return freed, err
+		}
+		switch done, err := c.releaseExpired(ctx, slot, writing); {
+		case hospital.CodeOf(err) == hospital.ErrConflict:
+		case err != nil:
+			return freed, err
+		case done:
+			freed++
+		}
+	}
+	return freed, nil
+}

@@ -1,0 +1,167 @@
+package his
+
+import (
+	"context"
+	"iter"
+	"net/url"
+	"time"
+
+	"github.com/hospital-go/hospital"
+	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/fhir"
+	"github.com/hospital-go/hospital/fhir/r4"
+)
+
+// DepartmentType is the coding of an Organization that is a department.
+const (
+	DepartmentSystem = "http://terminology.hl7.org/CodeSystem/organization-type"
+	DepartmentCode   = "dept"
+)
+
+// Departments (科室) yields the departments of the campus.
+func (c *Client) Departments(ctx context.Context, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[*r4.Organization], error] {
+	q := fhir.Query{Type: "Organization", Params: url.Values{"type": {DepartmentSystem + "|" + DepartmentCode}}}
+	return hospital.Stream(ctx, c.client, op("Departments", hospital.Any, hospital.List),
+		func(ctx context.Context, f *fhir.Client) iter.Seq2[hospital.Found[*r4.Organization], error] {
+			return search(ctx, f, q, isDepartment)
+		}, opts...)
+}
+
+func isDepartment(o *r4.Organization, _ hospital.Origin) bool {
+	for i := range o.Type {
+		for _, coding := range o.Type[i].Coding {
+			if coding.System == DepartmentSystem && coding.Code == DepartmentCode {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Doctor is a practitioner in a role at a department (医生).
+type Doctor struct {
+	Role         *r4.PractitionerRole
+	Practitioner *r4.Practitioner
+}
+
+// Doctors yields the doctors of a department, each with the practitioner the
+// role refers to.
+func (c *Client) Doctors(ctx context.Context, department hospital.Found[*r4.Organization], opts ...hospital.ReadOption) iter.Seq2[hospital.Found[Doctor], error] {
+	return hospital.Stream(ctx, c.client, op("Doctors", hospital.Any, hospital.List),
+		func(ctx context.Context, f *fhir.Client) iter.Seq2[hospital.Found[Doctor], error] {
+			if err := needs(department); err != nil {
+				return fail[Doctor](err)
+			}
+			q := fhir.Query{Type: "PractitionerRole", Params: url.Values{
+				"organization": {"Organization/" + department.Resource.ID},
+				"_include":     {"PractitionerRole:practitioner"},
+			}}
+			return c.doctors(hospital.SameStore(ctx, department.Origin), f, q, department.Resource.ID)
+		}, opts...)
+}
+
+func (c *Client) doctors(ctx context.Context, f *fhir.Client, q fhir.Query, department string) iter.Seq2[hospital.Found[Doctor], error] {
+	return func(yield func(hospital.Found[Doctor], error) bool) {
+		for page, err := range fhir.Search(ctx, f, q) {
+			if err != nil {
+				yield(hospital.Found[Doctor]{}, err)
+				return
+			}
+			for _, r := range page.Matches {
+				doctor, err := c.doctor(ctx, f, page, r, department)
+				if !yield(doctor, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// doctor joins a role with its practitioner, who came along or is read.
+func (c *Client) doctor(ctx context.Context, f *fhir.Client, page *fhir.Page, r r4.Resource, department string) (hospital.Found[Doctor], error) {
+	origin := hospital.OriginOf(page.Response)
+	found := hospital.Found[Doctor]{Origin: origin}
+	role, err := r4.As[*r4.PractitionerRole](r)
+	if err != nil || !c.client.Names(origin, role.Organization, "Organization", department) {
+		return found, hospital.ErrFilterIgnored
+	}
+	if role.Practitioner == nil {
+		return found, hospital.ErrUnexpectedAnswer
+	}
+	typ, id, ok := c.client.Local(origin, role.Practitioner.Reference)
+	if !ok || typ != "Practitioner" {
+		return found, hospital.ErrUnexpectedAnswer
+	}
+	found.Resource.Role = role
+	for _, inc := range page.Included {
+		if p, ok := inc.(*r4.Practitioner); ok && p.ID == id {
+			found.Resource.Practitioner = p
+			return found, nil
+		}
+	}
+	found.Resource.Practitioner, _, err = fhir.Read[*r4.Practitioner](ctx, f, id)
+	return found, err
+}
+
+// Schedules (排班) yields the doctor's schedules whose planning horizon meets
+// [from, to).
+func (c *Client) Schedules(ctx context.Context, doctor hospital.Found[Doctor], from, to time.Time, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[*r4.Schedule], error] {
+	return hospital.Stream(ctx, c.client, op("Schedules", hospital.Any, hospital.List),
+		func(ctx context.Context, f *fhir.Client) iter.Seq2[hospital.Found[*r4.Schedule], error] {
+			if doctor.Resource.Role == nil || !from.Before(to) {
+				return fail[*r4.Schedule](hospital.Refuse(hospital.ErrInvalidArgument, "a doctor from Doctors and a time span"))
+			}
+			actor := "PractitionerRole/" + doctor.Resource.Role.ID
+			q := fhir.Query{Type: "Schedule", Params: url.Values{"actor": {actor}, "date": {"ge" + instant(from), "lt" + instant(to)}}}
+			return search(hospital.SameStore(ctx, doctor.Origin), f, q, func(s *r4.Schedule, o hospital.Origin) bool {
+				for i := range s.Actor {
+					if c.client.Names(o, &s.Actor[i], "PractitionerRole", doctor.Resource.Role.ID) {
+						return true
+					}
+				}
+				return false
+			})
+		}, opts...)
+}
+
+// FreeSlots (号源) yields the free slots of a schedule that start in [from, to).
+// A slot is free when it was read; Hold or Book decides.
+func (c *Client) FreeSlots(ctx context.Context, schedule hospital.Found[*r4.Schedule], from, to time.Time, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[*r4.Slot], error] {
+	return hospital.Stream(ctx, c.client, op("FreeSlots", hospital.Any, hospital.List),
+		func(ctx context.Context, f *fhir.Client) iter.Seq2[hospital.Found[*r4.Slot], error] {
+			return c.slots(ctx, f, schedule, from, to, r4.SlotStatusFree)
+		}, opts...)
+}
+
+func (c *Client) slots(ctx context.Context, f *fhir.Client, schedule hospital.Found[*r4.Schedule], from, to time.Time, status string) iter.Seq2[hospital.Found[*r4.Slot], error] {
+	if err := needs(schedule); err != nil {
+		return fail[*r4.Slot](err)
+	}
+	if !from.Before(to) {
+		return fail[*r4.Slot](hospital.Refuse(hospital.ErrInvalidArgument, "from must be before to"))
+	}
+	id := schedule.Resource.ID
+	q := fhir.Query{Type: "Slot", Params: url.Values{
+		"schedule": {"Schedule/" + id}, "start": {"ge" + instant(from), "lt" + instant(to)}, "status": {status},
+	}}
+	return search(hospital.SameStore(ctx, schedule.Origin), f, q, func(s *r4.Slot, o hospital.Origin) bool {
+		start, err := time.Parse(time.RFC3339, s.Start)
+		return err == nil && s.Status == status && c.client.Names(o, s.Schedule, "Schedule", id) &&
+			!start.Before(from.Truncate(time.Second)) && start.Before(to)
+	})
+}
+
+// china is the group's time zone: servers take a bare day for their own.
+var china = time.FixedZone("+08:00", 8*60*60)
+
+// instant writes a time with seconds and zone, which every server understands.
+func instant(t time.Time) string { return t.In(china).Format(time.RFC3339) }
+
+// needs checks that a Found came from a verb of this package.
+func needs[T r4.Resource](found hospital.Found[T]) error {
+	var none T
+	if any(found.Resource) == any(none) || found.Origin.Store == "" || found.Origin.System != campus.HIS || !fhir.ValidID(found.Resource.ResourceID()) {
+		return hospital.Refuse(hospital.ErrInvalidArgument, "pass what a verb of this package returned")
+	}
+	return nil
+}

@@ -1,0 +1,56 @@
+package his
+
+import (
+	"context"
+	"iter"
+	"net/url"
+	"time"
+
+	"github.com/hospital-go/hospital"
+	"github.com/hospital-go/hospital/fhir"
+	"github.com/hospital-go/hospital/fhir/r4"
+)
+
+type slotSeq = iter.Seq2[hospital.Found[*r4.Slot], error]
+
+func (c *Client) heldSlots(schedule hospital.Found[*r4.Schedule], from, to time.Time) func(context.Context, *fhir.Client) slotSeq {
+	return func(ctx context.Context, f *fhir.Client) slotSeq {
+		return c.slots(ctx, f, schedule, from, to, r4.SlotStatusBusyTentative)
+	}
+}
+
+// releaseExpired ends the hold of one slot if its time is over.
+func (c *Client) releaseExpired(ctx context.Context, slot hospital.Found[*r4.Slot], opts []hospital.WriteOption) (bool, error) {
+	done := false
+	step := func(ctx context.Context, f *fhir.Client) (Booking, error) {
+		ctx = hospital.SameStore(ctx, slot.Origin)
+		for held, err := range c.holdsOf(ctx, f, slot.Resource.ID) {
+			if err != nil {
+				return Booking{}, err
+			}
+			if expired(held.Resource, time.Now()) {
+				released, err := c.end(ctx, f, held, r4.SlotStatusBusyTentative)
+				done = err == nil
+				return released, err
+			}
+		}
+		return Booking{}, nil
+	}
+	find := func(ctx context.Context, f *fhir.Client) (Booking, error) {
+		current, _, err := fhir.Read[*r4.Slot](hospital.SameStore(ctx, slot.Origin), f, slot.Resource.ID)
+		if err == nil && current.Status == r4.SlotStatusBusyTentative {
+			err = hospital.ErrNotFound
+		}
+		return Booking{}, err
+	}
+	_, err := hospital.Write(ctx, c.client, write("ReleaseExpired"), "", step, find, opts...)
+	return done, err
+}
+
+// holdsOf yields the proposed appointments of a slot.
+func (c *Client) holdsOf(ctx context.Context, f *fhir.Client, slot string) iter.Seq2[Booking, error] {
+	q := fhir.Query{Type: "Appointment", Params: url.Values{"slot": {"Slot/" + slot}, "status": {r4.AppointmentStatusProposed}}}
+	return search(ctx, f, q, func(a *r4.Appointment, o hospital.Origin) bool {
+		return a.Status == r4.AppointmentStatusProposed && c.usesSlot(Booking{Resource: a, Origin: o}, slot)
+	})
+}
