@@ -17,7 +17,8 @@ type Entry struct {
 	Type        string
 	// RequestID is the X-Request-Id that came.
 	RequestID string
-	// Created are the identifier values of the resources it created.
+	// Created are the Numbers of the resources it created: the identifier values
+	// of those that were to be created only once.
 	Created []string
 	// Status is what the client was told, 0 when the answer was lost.
 	Status int
@@ -40,14 +41,16 @@ func (l *Ledger) Entries() []Entry {
 	return slices.Clone(l.entries)
 }
 
-// Executions returns how many resources were created with this Number.
+// Executions returns how many resources were created with this Number by
+// conditional creates.
 func (l *Ledger) Executions(number string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.created[number]
 }
 
-// Doubled returns the Numbers with which more than one resource was created.
+// Doubled returns the Numbers with which more than one resource was created by
+// conditional creates.
 func (l *Ledger) Doubled() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -322,7 +322,10 @@ func (st *store) apply(e *entry, names map[string]string) result {
 	rename(map[string]any(o), names)
 	r := result{status: http.StatusOK, resource: st.put(e.typ, e.id, o)}
 	if !exists {
-		r.status, r.created = http.StatusCreated, numbersOf(o)
+		r.status = http.StatusCreated
+		if e.ifNoneExist != "" {
+			r.created = numbersOf(o)
+		}
 	}
 	return r
 }

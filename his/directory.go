@@ -144,11 +144,12 @@ func (c *Client) slots(ctx context.Context, f *fhir.Client, schedule hospital.Fo
 	q := fhir.Query{Type: "Slot", Params: url.Values{
 		"schedule": {"Schedule/" + id}, "start": {"ge" + instant(from), "lt" + instant(to)}, "status": {status},
 	}}
-	return search(hospital.SameStore(ctx, schedule.Origin), f, q, func(s *r4.Slot, o hospital.Origin) bool {
+	found := search(hospital.SameStore(ctx, schedule.Origin), f, q, func(s *r4.Slot, o hospital.Origin) bool {
 		start, err := time.Parse(time.RFC3339, s.Start)
-		return err == nil && s.Status == status && c.client.Names(o, s.Schedule, "Schedule", id) &&
+		return err == nil && c.client.Names(o, s.Schedule, "Schedule", id) &&
 			!start.Before(from.Truncate(time.Second)) && start.Before(to)
 	})
+	return only(found, func(s *r4.Slot) bool { return s.Status == status })
 }
 
 // china is the group's time zone: servers take a bare day for their own.

@@ -50,7 +50,8 @@ func (c *Client) releaseExpired(ctx context.Context, slot hospital.Found[*r4.Slo
 // holdsOf yields the proposed appointments of a slot.
 func (c *Client) holdsOf(ctx context.Context, f *fhir.Client, slot string) iter.Seq2[Booking, error] {
 	q := fhir.Query{Type: "Appointment", Params: url.Values{"slot": {"Slot/" + slot}, "status": {r4.AppointmentStatusProposed}}}
-	return search(ctx, f, q, func(a *r4.Appointment, o hospital.Origin) bool {
-		return a.Status == r4.AppointmentStatusProposed && c.usesSlot(Booking{Resource: a, Origin: o}, slot)
+	found := search(ctx, f, q, func(a *r4.Appointment, o hospital.Origin) bool {
+		return c.usesSlot(Booking{Resource: a, Origin: o}, slot)
 	})
+	return only(found, func(a *r4.Appointment) bool { return a.Status == r4.AppointmentStatusProposed })
 }

@@ -155,6 +155,21 @@ func search[T r4.Resource](ctx context.Context, f *fhir.Client, q fhir.Query, ch
 	}
 }
 
+// only drops what does not hold. It is for what may change between the search and
+// the page that shows it, such as a slot's status: no sign of an ignored filter.
+func only[T r4.Resource](items iter.Seq2[hospital.Found[T], error], holds func(T) bool) iter.Seq2[hospital.Found[T], error] {
+	return func(yield func(hospital.Found[T], error) bool) {
+		for item, err := range items {
+			if err == nil && !holds(item.Resource) {
+				continue
+			}
+			if !yield(item, err) {
+				return
+			}
+		}
+	}
+}
+
 // one returns the only item, ErrNotFound for none, many for several.
 func one[T r4.Resource](items iter.Seq2[hospital.Found[T], error], many hospital.Code) (hospital.Found[T], error) {
 	var found hospital.Found[T]
