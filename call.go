@@ -191,6 +191,7 @@ func (w *write[T]) unlessFound(err, cause error) error {
 	switch codeOf(err) {
 	case ErrNumberReused, ErrConflict, ErrIdentityMismatch, ErrAmbiguousPatient, ErrWrongPatient:
 		return err
+	default:
 	}
 	if w.settledAt.IsZero() && !errors.Is(cause, failover.ErrOutcomeUnknown) {
 		w.settledAt = time.Now()

@@ -16,7 +16,7 @@ import (
 )
 
 // Code says what went wrong. It is an error itself: errors.Is(err, hospital.ErrNotFound).
-type Code string
+type Code string //nolint:errname // its values are the errors: ErrNotFound
 
 // Codes. The text of each says what to do next.
 const (
@@ -233,12 +233,13 @@ func codeOf(err error) Code {
 		return ErrForbidden
 	}
 	var lost *failover.Error
-	if errors.As(err, &lost) && lost.Err == failover.ErrUnavailable {
+	if errors.As(err, &lost) && errors.Is(lost.Err, failover.ErrUnavailable) {
 		switch lost.Fault {
 		case failover.FaultForeign:
 			return ErrForeignAnswer
 		case failover.FaultStale:
 			return ErrStale
+		default:
 		}
 	}
 	for _, m := range codes {

@@ -41,7 +41,7 @@ const (
 	Quick Class = iota
 	// List pages: 8 s, 20 s a page.
 	List
-	// WriteClass: all that remains, 15 s.
+	// WriteClass has all that remains, 15 s.
 	WriteClass
 	// Settle is payment and discharge: all that remains, 150 s.
 	Settle
@@ -55,8 +55,9 @@ func (c Class) times() (attempt, overall time.Duration) {
 		return 0, 15 * time.Second
 	case Settle:
 		return 0, 150 * time.Second
+	default:
+		return 2 * time.Second, 5 * time.Second
 	}
-	return 2 * time.Second, 5 * time.Second
 }
 
 // Op declares one operation: a verb's constants.

@@ -198,7 +198,6 @@ func (c Contract) MaxRun() time.Duration {
 // Topology is a checked, immutable [Description]. It is safe for concurrent use.
 type Topology struct {
 	version   int64
-	epoch     int64
 	campuses  map[ID]*Campus
 	systems   map[SystemID]*System
 	endpoints []*Endpoint

@@ -23,7 +23,7 @@ type Fault struct {
 }
 
 // Faults is every mistake found, in the order of the description. It is an [ErrInvalid].
-type Faults []Fault
+type Faults []Fault //nolint:errname // a list of Fault
 
 func (f Faults) Error() string {
 	var b strings.Builder

@@ -30,16 +30,16 @@ func (r Repeat) String() string { return [...]string{"unsafe", "keyed", "guarded
 type Outcome uint8
 
 const (
-	// Unknown: it may have been executed. The zero value, so that nothing is
+	// Unknown means that it may have been executed. The zero value, so that nothing is
 	// taken for settled by mistake.
 	Unknown Outcome = iota
-	// NotSent: no byte of the request left.
+	// NotSent means that no byte of the request left.
 	NotSent
-	// NotExecuted: the server said that it did nothing and might later.
+	// NotExecuted means that the server said that it did nothing and might later.
 	NotExecuted
-	// Rejected: the server understood and refused.
+	// Rejected means that the server understood and refused.
 	Rejected
-	// Committed: the server answered as asked.
+	// Committed means that the server answered as asked.
 	Committed
 )
 

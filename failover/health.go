@@ -236,6 +236,7 @@ func (h *health) enter(to State, now time.Time) {
 		}
 		h.ejections++
 		h.until = now.Add(ejectionTime(h.ejections))
+	default:
 	}
 }
 

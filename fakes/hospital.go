@@ -116,8 +116,11 @@ func New(opts ...Option) (*Hospital, error) {
 
 // TB is the part of testing.TB that [NewHospital] needs.
 type TB interface {
+	// Helper marks the caller as a helper.
 	Helper()
+	// Fatalf ends the test.
 	Fatalf(format string, args ...any)
+	// Cleanup runs f when the test ends.
 	Cleanup(f func())
 }
 
@@ -141,7 +144,8 @@ func (h *Hospital) describe() {
 			{ID: "group", Name: "集团总医院"}, {ID: "zhongfa-hospital", Name: "中法新城医院"},
 		},
 		DataCenters: []campus.DataCenter{
-			{ID: "dc-a", Name: "数据中心 A", Role: campus.Active}, {ID: "dc-b", Name: "数据中心 B", Role: campus.Active},
+			{ID: "dc-a", Name: "数据中心 A", Role: campus.Active},
+			{ID: "dc-b", Name: "数据中心 B", Role: campus.Active},
 			{ID: "dr", Name: "异地灾备", Role: campus.Standby},
 		},
 		Campuses: []campus.Campus{

@@ -2,6 +2,7 @@ package fakes
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,8 +18,8 @@ type Entry struct {
 	Type        string
 	// RequestID is the X-Request-Id that came.
 	RequestID string
-	// Created are the Numbers of the resources it created: the identifier values
-	// of those that were to be created only once.
+	// Created are the Numbers of the resources it created, as system|value: the
+	// identifiers of those that were to be created only once.
 	Created []string
 	// Status is what the client was told, 0 when the answer was lost.
 	Status int
@@ -31,7 +32,7 @@ type Entry struct {
 type Ledger struct {
 	mu      sync.Mutex
 	entries []Entry
-	created map[string]int
+	created map[string]int // by system|value
 }
 
 // Entries returns a copy of the record.
@@ -46,7 +47,13 @@ func (l *Ledger) Entries() []Entry {
 func (l *Ledger) Executions(number string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.created[number]
+	most := 0
+	for key, n := range l.created {
+		if strings.HasSuffix(key, "|"+number) {
+			most = max(most, n)
+		}
+	}
+	return most
 }
 
 // Doubled returns the Numbers with which more than one resource was created by
@@ -55,8 +62,9 @@ func (l *Ledger) Doubled() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var out []string
-	for number, n := range l.created {
+	for key, n := range l.created {
 		if n > 1 {
+			_, number, _ := strings.Cut(key, "|")
 			out = append(out, number)
 		}
 	}

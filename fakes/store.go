@@ -191,9 +191,7 @@ func hasIdentifier(o object, system, value string) bool {
 func numbersOf(o object) []string {
 	var out []string
 	for _, m := range identifiers(o) {
-		if v, ok := m["value"].(string); ok {
-			out = append(out, v)
-		}
+		out = append(out, fmt.Sprint(m["system"], "|", m["value"]))
 	}
 	return out
 }
@@ -241,7 +239,7 @@ func (s *server) commit(entries []entry) ([]result, *answer) {
 }
 
 // look evaluates the conditions of conditional creates.
-func (st *store) look(entries []entry) bool {
+func (s *store) look(entries []entry) bool {
 	conditional := false
 	for i := range entries {
 		e := &entries[i]
@@ -253,8 +251,8 @@ func (st *store) look(entries []entry) bool {
 		if err != nil {
 			continue
 		}
-		for _, key := range st.order {
-			if o := st.current[key]; o.typ() == e.typ && matchesAll(o, e.typ, query) {
+		for _, key := range s.order {
+			if o := s.current[key]; o.typ() == e.typ && matchesAll(o, e.typ, query) {
 				e.existing = append(e.existing, key)
 			}
 		}
@@ -263,7 +261,7 @@ func (st *store) look(entries []entry) bool {
 }
 
 // check refuses before anything is written.
-func (st *store) check(entries []entry, p Personality) *answer {
+func (s *store) check(entries []entry, p Personality) *answer {
 	seen := map[string]bool{}
 	for i := range entries {
 		e := &entries[i]
@@ -277,7 +275,7 @@ func (st *store) check(entries []entry, p Personality) *answer {
 			continue
 		}
 		key := e.typ + "/" + e.id
-		old, exists := st.current[key]
+		old, exists := s.current[key]
 		switch {
 		case e.resource.id() != e.id || seen[key]:
 			return refuse(http.StatusBadRequest, "invalid")
@@ -296,12 +294,12 @@ func (st *store) check(entries []entry, p Personality) *answer {
 }
 
 // assign gives ids to what will be created and maps urn:uuid references.
-func (st *store) assign(entries []entry) map[string]string {
+func (s *store) assign(entries []entry) map[string]string {
 	names := map[string]string{}
 	for i := range entries {
 		e := &entries[i]
 		if e.method == http.MethodPost {
-			if e.id = st.newID(); len(e.existing) == 1 {
+			if e.id = s.newID(); len(e.existing) == 1 {
 				_, e.id, _ = strings.Cut(e.existing[0], "/")
 			}
 		}
@@ -312,15 +310,15 @@ func (st *store) assign(entries []entry) map[string]string {
 	return names
 }
 
-func (st *store) apply(e *entry, names map[string]string) result {
+func (s *store) apply(e *entry, names map[string]string) result {
 	key := e.typ + "/" + e.id
 	if len(e.existing) == 1 {
-		return result{status: http.StatusOK, resource: st.current[key]}
+		return result{status: http.StatusOK, resource: s.current[key]}
 	}
-	_, exists := st.current[key]
+	_, exists := s.current[key]
 	o := e.resource.clone()
 	rename(map[string]any(o), names)
-	r := result{status: http.StatusOK, resource: st.put(e.typ, e.id, o)}
+	r := result{status: http.StatusOK, resource: s.put(e.typ, e.id, o)}
 	if !exists {
 		r.status = http.StatusCreated
 		if e.ifNoneExist != "" {

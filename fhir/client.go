@@ -15,6 +15,7 @@ import (
 
 // Doer sends a request; an *http.Client is one.
 type Doer interface {
+	// Do sends req as http.Client.Do does; an error means that no answer came.
 	Do(req *http.Request) (*http.Response, error)
 }
 
@@ -111,7 +112,7 @@ func (c *Client) call(ctx context.Context, i Interaction, req *http.Request) ([]
 	if err != nil {
 		return nil, nil, unwrapURL(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // nothing to do about it
+	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, c.maxBody+1))
 	switch {
 	case err != nil:

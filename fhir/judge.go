@@ -13,13 +13,13 @@ import (
 type Shape uint8
 
 const (
-	// ShapeForeign: not FHIR.
+	// ShapeForeign is not FHIR.
 	ShapeForeign Shape = iota
-	// ShapeResource: a complete FHIR resource.
+	// ShapeResource is a complete FHIR resource.
 	ShapeResource
-	// ShapeOutcome: a complete OperationOutcome.
+	// ShapeOutcome is a complete OperationOutcome.
 	ShapeOutcome
-	// ShapeEmpty: no body, where that can be an answer.
+	// ShapeEmpty is no body, where that can be an answer.
 	ShapeEmpty
 )
 

@@ -36,8 +36,10 @@ type HoldRequest struct {
 // slot is not free any more. A hold that ended can be neither booked nor kept:
 // [Client.ReleaseExpired] frees its slot.
 func (c *Client) Hold(ctx context.Context, r HoldRequest, opts ...hospital.WriteOption) (Booking, error) {
-	a := act{client: c, name: "Hold", system: c.systems.Hold, number: r.Number, patient: r.Patient, slot: r.Slot,
-		status: r4.AppointmentStatusProposed, slotStatus: r4.SlotStatusBusyTentative, until: r.Until}
+	a := act{
+		client: c, name: "Hold", system: c.systems.Hold, number: r.Number, patient: r.Patient, slot: r.Slot,
+		status: r4.AppointmentStatusProposed, slotStatus: r4.SlotStatusBusyTentative, until: r.Until,
+	}
 	return a.take(ctx, opts)
 }
 
@@ -58,8 +60,10 @@ type BookRequest struct {
 // Number names another booking, hospital.ErrRefused with a [Refusal] when the
 // hospital's rules forbid it.
 func (c *Client) Book(ctx context.Context, r BookRequest, opts ...hospital.WriteOption) (Booking, error) {
-	a := act{client: c, name: "Book", system: c.systems.Booking, number: r.Number, patient: r.Patient, slot: r.Slot,
-		status: r4.AppointmentStatusBooked, slotStatus: r4.SlotStatusBusy, hold: r.Hold}
+	a := act{
+		client: c, name: "Book", system: c.systems.Booking, number: r.Number, patient: r.Patient, slot: r.Slot,
+		status: r4.AppointmentStatusBooked, slotStatus: r4.SlotStatusBusy, hold: r.Hold,
+	}
 	return a.take(ctx, opts)
 }
 
@@ -78,8 +82,10 @@ type HoldAnyRequest struct {
 // HoldAny (锁任意号) is [Client.Hold] for the first free slot of the window that can
 // be had. hospital.ErrConflict when there is none left.
 func (c *Client) HoldAny(ctx context.Context, r HoldAnyRequest, opts ...hospital.WriteOption) (Booking, error) {
-	a := &act{client: c, name: "Hold", system: c.systems.Hold, number: r.Number, patient: r.Patient, window: &r,
-		status: r4.AppointmentStatusProposed, slotStatus: r4.SlotStatusBusyTentative, until: r.Until}
+	a := &act{
+		client: c, name: "Hold", system: c.systems.Hold, number: r.Number, patient: r.Patient, window: &r,
+		status: r4.AppointmentStatusProposed, slotStatus: r4.SlotStatusBusyTentative, until: r.Until,
+	}
 	return hospital.Write(ctx, c.client, write("HoldAny"), r.Number, a.sendAny, a.find, opts...)
 }
 

@@ -44,16 +44,20 @@ func (c *Client) owned(ctx context.Context, f *fhir.Client, system, number strin
 // free, in one transaction. Releasing again is success; releasing what was
 // booked meanwhile is hospital.ErrConflict.
 func (c *Client) Release(ctx context.Context, holdNumber string, patient campus.PatientID, opts ...hospital.WriteOption) (Booking, error) {
-	e := ending{client: c, name: "Release", system: c.systems.Hold, number: holdNumber, patient: patient,
-		from: r4.AppointmentStatusProposed, slotFrom: r4.SlotStatusBusyTentative}
+	e := ending{
+		client: c, name: "Release", system: c.systems.Hold, number: holdNumber, patient: patient,
+		from: r4.AppointmentStatusProposed, slotFrom: r4.SlotStatusBusyTentative,
+	}
 	return e.run(ctx, opts)
 }
 
 // Cancel (取消预约) cancels a booking and frees its slot, in one transaction.
 // Cancelling again is success; after check-in it is hospital.ErrConflict.
 func (c *Client) Cancel(ctx context.Context, number string, patient campus.PatientID, opts ...hospital.WriteOption) (Booking, error) {
-	e := ending{client: c, name: "Cancel", system: c.systems.Booking, number: number, patient: patient,
-		from: r4.AppointmentStatusBooked, slotFrom: r4.SlotStatusBusy}
+	e := ending{
+		client: c, name: "Cancel", system: c.systems.Booking, number: number, patient: patient,
+		from: r4.AppointmentStatusBooked, slotFrom: r4.SlotStatusBusy,
+	}
 	return e.run(ctx, opts)
 }
 

@@ -1,7 +1,6 @@
 package his_test
 
 import (
-	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -143,7 +142,7 @@ func TestBookingSurvivesLostDataCentre(t *testing.T) {
 		slots := d.freeSlots()
 		d.hosp.Stop("dc-a")
 		start := time.Now()
-		booked, err := d.Book(context.Background(), his.BookRequest{Number: "B1", Patient: d.demo.Patients[0], Slot: slots[0]})
+		booked, err := d.Book(t.Context(), his.BookRequest{Number: "B1", Patient: d.demo.Patients[0], Slot: slots[0]})
 		require.NoError(t, err)
 		assert.Equal(t, campus.DataCenterID("dc-b"), booked.Origin.DataCenter)
 		assert.Less(t, time.Since(start), 50*time.Millisecond+600*time.Millisecond)

@@ -84,11 +84,11 @@ func (t *Tracer) StartCall(ctx context.Context, op string, system campus.SystemI
 		return ctx, func(string) {}
 	}
 	start := time.Now()
-	ctx, span := t.tracer.Start(ctx, op) //nolint:spancheck // ended by end
+	ctx, span := t.tracer.Start(ctx, op)
 	if span.IsRecording() {
 		span.SetAttributes(callAttributes(op, system, at)...)
 	}
-	return ctx, func(code string) { //nolint:spancheck // ended here
+	return ctx, func(code string) {
 		if span.IsRecording() && code != "" {
 			span.SetAttributes(attribute.String("error.type", code))
 			span.SetStatus(codes.Error, code)
@@ -125,7 +125,7 @@ func (t *Tracer) Hooks() failover.Hooks {
 
 func (t *Tracer) attemptStart(ctx context.Context, a failover.Attempt, header http.Header) context.Context {
 	name := strings.TrimSpace(a.Method + " " + a.Call.Template)
-	ctx, span := t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient)) //nolint:spancheck // ended by attemptDone
+	ctx, span := t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient))
 	if span.IsRecording() {
 		span.SetAttributes(attemptAttributes(a)...)
 		span.SetAttributes(
@@ -139,7 +139,7 @@ func (t *Tracer) attemptStart(ctx context.Context, a failover.Attempt, header ht
 		}
 	}
 	t.inject(ctx, header)
-	return ctx //nolint:spancheck // ended by attemptDone
+	return ctx
 }
 
 // inject writes trace headers, and no baggage whatever the propagator does.

@@ -161,7 +161,7 @@ func branch(w io.Writer, spans tracetest.SpanStubs, s tracetest.SpanStub, indent
 	for _, a := range s.Attributes {
 		switch a.Key {
 		case "hospital.datacenter", "http.response.status_code", "hospital.attempt.reason", "hospital.attempt.outcome", "error.type":
-			facts = append(facts, a.Value.Emit())
+			facts = append(facts, a.Value.String())
 		}
 	}
 	took := s.EndTime.Sub(s.StartTime).Round(10 * time.Microsecond)

@@ -224,7 +224,7 @@ func (d *decoder) text() string { return string(d.quoted()) }
 func (d *decoder) string(name string, extra *Extra) string {
 	s := d.quoted()
 	if len(s) == 0 && d.err == nil {
-		extra.stash(name, `""`)
+		stash(extra, name, `""`)
 	}
 	return string(s)
 }
@@ -269,25 +269,7 @@ func (d *decoder) int() *int {
 	return Ptr(int(n))
 }
 
-func (d *decoder) ints(name string, extra *Extra) []int {
-	var out []int
-	for more := d.open(name, extra); more; more = d.more() {
-		if n := d.int(); n != nil {
-			out = append(out, *n)
-		}
-	}
-	return out
-}
-
 func (d *decoder) decimal() Decimal { return Decimal(d.number()) }
-
-func (d *decoder) decimals(name string, extra *Extra) []Decimal {
-	var out []Decimal
-	for more := d.open(name, extra); more; more = d.more() {
-		out = append(out, d.decimal())
-	}
-	return out
-}
 
 // number reads a JSON number as text.
 func (d *decoder) number() []byte {
@@ -308,7 +290,7 @@ func (d *decoder) open(name string, extra *Extra) bool {
 		return false
 	}
 	if d.peek() == ']' {
-		extra.stash(name, "[]")
+		stash(extra, name, "[]")
 		return d.leave()
 	}
 	d.count()

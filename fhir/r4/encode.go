@@ -20,18 +20,18 @@ func (e *encoder) fail(reason string) {
 	}
 }
 
-func (e *encoder) open(c byte) bool {
+func (e *encoder) open() bool {
 	if e.depth++; e.depth > MaxDepth {
 		e.fail("nested too deeply")
 		return false
 	}
-	e.buf = append(e.buf, c)
+	e.buf = append(e.buf, '{')
 	return true
 }
 
-func (e *encoder) close(c byte) {
+func (e *encoder) close() {
 	e.depth--
-	e.buf = append(e.buf, c)
+	e.buf = append(e.buf, '}')
 }
 
 // comma separates from the value before, if there is one.
@@ -87,39 +87,11 @@ func (e *encoder) int(name string, n *int) {
 	}
 }
 
-func (e *encoder) ints(name string, list []int, extra Extra) {
-	if len(list) == 0 {
-		e.stashed(name, extra)
-		return
-	}
-	e.name(name)
-	e.buf = append(e.buf, '[')
-	for _, n := range list {
-		e.comma()
-		e.buf = strconv.AppendInt(e.buf, int64(n), 10)
-	}
-	e.buf = append(e.buf, ']')
-}
-
 func (e *encoder) decimal(name string, d Decimal) {
 	if d != "" {
 		e.name(name)
 		e.number(d)
 	}
-}
-
-func (e *encoder) decimals(name string, list []Decimal, extra Extra) {
-	if len(list) == 0 {
-		e.stashed(name, extra)
-		return
-	}
-	e.name(name)
-	e.buf = append(e.buf, '[')
-	for _, d := range list {
-		e.comma()
-		e.number(d)
-	}
-	e.buf = append(e.buf, ']')
 }
 
 func (e *encoder) number(d Decimal) {
@@ -136,7 +108,7 @@ func (e *encoder) resource(name string, r Resource) {
 	}
 }
 
-func (e *encoder) resources(name string, list []Resource, extra Extra) {
+func (e *encoder) resources(name string, list []Resource, extra Extra) { //nolint:unparam // contained is the only list so far
 	if len(list) == 0 {
 		e.stashed(name, extra)
 		return

@@ -49,7 +49,7 @@ func unmarshalJSON[T any, P codec[T]](data []byte, x P) error {
 	return d.err
 }
 
-func (d *decoder) resources(name string, extra *Extra) []Resource {
+func (d *decoder) resources(name string, extra *Extra) []Resource { //nolint:unparam // contained is the only list so far
 	var out []Resource
 	for more := d.open(name, extra); more; more = d.more() {
 		out = append(out, d.resource())

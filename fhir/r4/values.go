@@ -25,7 +25,7 @@ func (x Extra) Get(name string) []byte {
 	return nil
 }
 
-func (x *Extra) stash(name, value string) {
+func stash(x *Extra, name, value string) {
 	*x = append(*x, Member{Name: name, Value: []byte(value), stash: true})
 }
 

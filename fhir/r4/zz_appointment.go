@@ -191,7 +191,7 @@ func (x *Appointment) unmarshal(d *decoder) {
 }
 
 func (x *Appointment) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.name(`"resourceType":"Appointment"`)
@@ -238,7 +238,7 @@ func (x *Appointment) marshal(e *encoder) {
 	encodeList(e, `"participant":`, x.Participant, x.Extra)
 	encodeList(e, `"requestedPeriod":`, x.RequestedPeriod, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // AppointmentParticipant is FHIR's AppointmentParticipant: Participants involved in appointment.
@@ -306,7 +306,7 @@ func (x *AppointmentParticipant) unmarshal(d *decoder) {
 }
 
 func (x *AppointmentParticipant) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -324,5 +324,5 @@ func (x *AppointmentParticipant) marshal(e *encoder) {
 		x.Period.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }

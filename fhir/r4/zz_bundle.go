@@ -95,7 +95,7 @@ func (x *Bundle) unmarshal(d *decoder) {
 }
 
 func (x *Bundle) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.name(`"resourceType":"Bundle"`)
@@ -120,7 +120,7 @@ func (x *Bundle) marshal(e *encoder) {
 		x.Signature.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // BundleEntry is FHIR's BundleEntry: Entry in the bundle - will have a resource or information.
@@ -194,7 +194,7 @@ func (x *BundleEntry) unmarshal(d *decoder) {
 }
 
 func (x *BundleEntry) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -216,7 +216,7 @@ func (x *BundleEntry) marshal(e *encoder) {
 		x.Response.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // BundleEntryRequest is FHIR's BundleEntryRequest: Additional execution information (transaction/batch/history).
@@ -287,7 +287,7 @@ func (x *BundleEntryRequest) unmarshal(d *decoder) {
 }
 
 func (x *BundleEntryRequest) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -300,7 +300,7 @@ func (x *BundleEntryRequest) marshal(e *encoder) {
 	e.string(`"ifMatch":`, x.IfMatch, x.Extra)
 	e.string(`"ifNoneExist":`, x.IfNoneExist, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // BundleEntryResponse is FHIR's BundleEntryResponse: Results of execution (transaction/batch/history).
@@ -366,7 +366,7 @@ func (x *BundleEntryResponse) unmarshal(d *decoder) {
 }
 
 func (x *BundleEntryResponse) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -378,7 +378,7 @@ func (x *BundleEntryResponse) marshal(e *encoder) {
 	e.string(`"lastModified":`, x.LastModified, x.Extra)
 	e.resource(`"outcome":`, x.Outcome)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // BundleEntrySearch is FHIR's BundleEntrySearch: Search related information.
@@ -429,7 +429,7 @@ func (x *BundleEntrySearch) unmarshal(d *decoder) {
 }
 
 func (x *BundleEntrySearch) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -438,7 +438,7 @@ func (x *BundleEntrySearch) marshal(e *encoder) {
 	e.string(`"mode":`, x.Mode, x.Extra)
 	e.decimal(`"score":`, x.Score)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // BundleLink is FHIR's BundleLink: Links related to this Bundle.
@@ -489,7 +489,7 @@ func (x *BundleLink) unmarshal(d *decoder) {
 }
 
 func (x *BundleLink) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -498,5 +498,5 @@ func (x *BundleLink) marshal(e *encoder) {
 	e.string(`"relation":`, x.Relation, x.Extra)
 	e.string(`"url":`, x.URL, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }

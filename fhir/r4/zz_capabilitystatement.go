@@ -211,7 +211,7 @@ func (x *CapabilityStatement) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatement) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.name(`"resourceType":"CapabilityStatement"`)
@@ -262,7 +262,7 @@ func (x *CapabilityStatement) marshal(e *encoder) {
 	encodeList(e, `"messaging":`, x.Messaging, x.Extra)
 	encodeList(e, `"document":`, x.Document, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // CapabilityStatementDocument is FHIR's CapabilityStatementDocument: Document definition.
@@ -318,7 +318,7 @@ func (x *CapabilityStatementDocument) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementDocument) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -328,7 +328,7 @@ func (x *CapabilityStatementDocument) marshal(e *encoder) {
 	e.string(`"documentation":`, x.Documentation, x.Extra)
 	e.string(`"profile":`, x.Profile, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // CapabilityStatementImplementation is FHIR's CapabilityStatementImplementation: If this describes a specific instance.
@@ -387,7 +387,7 @@ func (x *CapabilityStatementImplementation) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementImplementation) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -400,7 +400,7 @@ func (x *CapabilityStatementImplementation) marshal(e *encoder) {
 		x.Custodian.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // CapabilityStatementMessaging is FHIR's CapabilityStatementMessaging: If messaging is supported.
@@ -463,7 +463,7 @@ func (x *CapabilityStatementMessaging) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementMessaging) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -474,7 +474,7 @@ func (x *CapabilityStatementMessaging) marshal(e *encoder) {
 	e.string(`"documentation":`, x.Documentation, x.Extra)
 	encodeList(e, `"supportedMessage":`, x.SupportedMessage, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // CapabilityStatementMessagingEndpoint is FHIR's CapabilityStatementMessagingEndpoint: Where messages should be sent.
@@ -528,7 +528,7 @@ func (x *CapabilityStatementMessagingEndpoint) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementMessagingEndpoint) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -540,7 +540,7 @@ func (x *CapabilityStatementMessagingEndpoint) marshal(e *encoder) {
 	}
 	e.string(`"address":`, x.Address, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // CapabilityStatementMessagingSupportedMessage is FHIR's CapabilityStatementMessagingSupportedMessage: Messages supported by this system.
@@ -595,7 +595,7 @@ func (x *CapabilityStatementMessagingSupportedMessage) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementMessagingSupportedMessage) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -604,7 +604,7 @@ func (x *CapabilityStatementMessagingSupportedMessage) marshal(e *encoder) {
 	e.string(`"mode":`, x.Mode, x.Extra)
 	e.string(`"definition":`, x.Definition, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // CapabilityStatementRest is FHIR's CapabilityStatementRest: If the endpoint is a RESTful one.
@@ -686,7 +686,7 @@ func (x *CapabilityStatementRest) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementRest) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -704,7 +704,7 @@ func (x *CapabilityStatementRest) marshal(e *encoder) {
 	encodeList(e, `"operation":`, x.Operation, x.Extra)
 	e.strings(`"compartment":`, x.Compartment, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // CapabilityStatementRestInteraction is FHIR's CapabilityStatementRestInteraction: What operations are supported?.
@@ -757,7 +757,7 @@ func (x *CapabilityStatementRestInteraction) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementRestInteraction) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -766,7 +766,7 @@ func (x *CapabilityStatementRestInteraction) marshal(e *encoder) {
 	e.string(`"code":`, x.Code, x.Extra)
 	e.string(`"documentation":`, x.Documentation, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // CapabilityStatementRestResource is FHIR's CapabilityStatementRestResource: Resource served on the REST interface.
@@ -894,7 +894,7 @@ func (x *CapabilityStatementRestResource) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementRestResource) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -918,7 +918,7 @@ func (x *CapabilityStatementRestResource) marshal(e *encoder) {
 	encodeList(e, `"searchParam":`, x.SearchParam, x.Extra)
 	encodeList(e, `"operation":`, x.Operation, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // CapabilityStatementRestResourceInteraction is FHIR's CapabilityStatementRestResourceInteraction: What operations are supported?.
@@ -973,7 +973,7 @@ func (x *CapabilityStatementRestResourceInteraction) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementRestResourceInteraction) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -982,7 +982,7 @@ func (x *CapabilityStatementRestResourceInteraction) marshal(e *encoder) {
 	e.string(`"code":`, x.Code, x.Extra)
 	e.string(`"documentation":`, x.Documentation, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // CapabilityStatementRestResourceOperation is FHIR's CapabilityStatementRestResourceOperation: Definition of a resource operation.
@@ -1042,7 +1042,7 @@ func (x *CapabilityStatementRestResourceOperation) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementRestResourceOperation) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -1052,7 +1052,7 @@ func (x *CapabilityStatementRestResourceOperation) marshal(e *encoder) {
 	e.string(`"definition":`, x.Definition, x.Extra)
 	e.string(`"documentation":`, x.Documentation, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // CapabilityStatementRestResourceSearchParam is FHIR's CapabilityStatementRestResourceSearchParam: Search parameters supported by implementation.
@@ -1117,7 +1117,7 @@ func (x *CapabilityStatementRestResourceSearchParam) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementRestResourceSearchParam) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -1128,7 +1128,7 @@ func (x *CapabilityStatementRestResourceSearchParam) marshal(e *encoder) {
 	e.string(`"type":`, x.Type, x.Extra)
 	e.string(`"documentation":`, x.Documentation, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // CapabilityStatementRestSecurity is FHIR's CapabilityStatementRestSecurity: Information about security of implementation.
@@ -1186,7 +1186,7 @@ func (x *CapabilityStatementRestSecurity) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementRestSecurity) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -1196,7 +1196,7 @@ func (x *CapabilityStatementRestSecurity) marshal(e *encoder) {
 	encodeList(e, `"service":`, x.Service, x.Extra)
 	e.string(`"description":`, x.Description, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // CapabilityStatementSoftware is FHIR's CapabilityStatementSoftware: Software that is covered by this capability statement.
@@ -1252,7 +1252,7 @@ func (x *CapabilityStatementSoftware) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementSoftware) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -1262,5 +1262,5 @@ func (x *CapabilityStatementSoftware) marshal(e *encoder) {
 	e.string(`"version":`, x.Version, x.Extra)
 	e.string(`"releaseDate":`, x.ReleaseDate, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }

@@ -86,7 +86,7 @@ func (x *Address) unmarshal(d *decoder) {
 }
 
 func (x *Address) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -105,7 +105,7 @@ func (x *Address) marshal(e *encoder) {
 		x.Period.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // Age is FHIR's Age: A duration of time during which an organism (or a process) has existed.
@@ -166,7 +166,7 @@ func (x *Age) unmarshal(d *decoder) {
 }
 
 func (x *Age) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -177,7 +177,7 @@ func (x *Age) marshal(e *encoder) {
 	e.string(`"system":`, x.System, x.Extra)
 	e.string(`"code":`, x.Code, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // Annotation is FHIR's Annotation: Text node with attribution.
@@ -234,7 +234,7 @@ func (x *Annotation) unmarshal(d *decoder) {
 }
 
 func (x *Annotation) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -247,7 +247,7 @@ func (x *Annotation) marshal(e *encoder) {
 	e.string(`"time":`, x.Time, x.Extra)
 	e.string(`"text":`, x.Text, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // Attachment is FHIR's Attachment: Content in a format defined elsewhere.
@@ -323,7 +323,7 @@ func (x *Attachment) unmarshal(d *decoder) {
 }
 
 func (x *Attachment) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -337,7 +337,7 @@ func (x *Attachment) marshal(e *encoder) {
 	e.string(`"title":`, x.Title, x.Extra)
 	e.string(`"creation":`, x.Creation, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // CodeableConcept is FHIR's CodeableConcept: Concept - reference to a terminology or just text.
@@ -383,7 +383,7 @@ func (x *CodeableConcept) unmarshal(d *decoder) {
 }
 
 func (x *CodeableConcept) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -391,7 +391,7 @@ func (x *CodeableConcept) marshal(e *encoder) {
 	encodeList(e, `"coding":`, x.Coding, x.Extra)
 	e.string(`"text":`, x.Text, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // Coding is FHIR's Coding: A reference to a code defined by a terminology system.
@@ -452,7 +452,7 @@ func (x *Coding) unmarshal(d *decoder) {
 }
 
 func (x *Coding) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -463,7 +463,7 @@ func (x *Coding) marshal(e *encoder) {
 	e.string(`"display":`, x.Display, x.Extra)
 	e.bool(`"userSelected":`, x.UserSelected)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // ContactDetail is FHIR's ContactDetail: Contact information.
@@ -509,7 +509,7 @@ func (x *ContactDetail) unmarshal(d *decoder) {
 }
 
 func (x *ContactDetail) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -517,7 +517,7 @@ func (x *ContactDetail) marshal(e *encoder) {
 	e.string(`"name":`, x.Name, x.Extra)
 	encodeList(e, `"telecom":`, x.Telecom, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // ContactPoint is FHIR's ContactPoint: Details of a Technology mediated contact point (phone, fax, email, etc.).
@@ -579,7 +579,7 @@ func (x *ContactPoint) unmarshal(d *decoder) {
 }
 
 func (x *ContactPoint) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -593,7 +593,7 @@ func (x *ContactPoint) marshal(e *encoder) {
 		x.Period.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // Contributor is FHIR's Contributor: Contributor information.
@@ -644,7 +644,7 @@ func (x *Contributor) unmarshal(d *decoder) {
 }
 
 func (x *Contributor) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -653,7 +653,7 @@ func (x *Contributor) marshal(e *encoder) {
 	e.string(`"name":`, x.Name, x.Extra)
 	encodeList(e, `"contact":`, x.Contact, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // Count is FHIR's Count: A measured or measurable amount.
@@ -714,7 +714,7 @@ func (x *Count) unmarshal(d *decoder) {
 }
 
 func (x *Count) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -725,7 +725,7 @@ func (x *Count) marshal(e *encoder) {
 	e.string(`"system":`, x.System, x.Extra)
 	e.string(`"code":`, x.Code, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // DataRequirement is FHIR's DataRequirement: Describes a required data item.
@@ -808,7 +808,7 @@ func (x *DataRequirement) unmarshal(d *decoder) {
 }
 
 func (x *DataRequirement) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -829,7 +829,7 @@ func (x *DataRequirement) marshal(e *encoder) {
 	e.int(`"limit":`, x.Limit)
 	encodeList(e, `"sort":`, x.Sort, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // DataRequirementCodeFilter is FHIR's DataRequirementCodeFilter: What codes are expected.
@@ -885,7 +885,7 @@ func (x *DataRequirementCodeFilter) unmarshal(d *decoder) {
 }
 
 func (x *DataRequirementCodeFilter) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -895,7 +895,7 @@ func (x *DataRequirementCodeFilter) marshal(e *encoder) {
 	e.string(`"valueSet":`, x.ValueSet, x.Extra)
 	encodeList(e, `"code":`, x.Code, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // DataRequirementDateFilter is FHIR's DataRequirementDateFilter: What dates/date ranges are expected.
@@ -958,7 +958,7 @@ func (x *DataRequirementDateFilter) unmarshal(d *decoder) {
 }
 
 func (x *DataRequirementDateFilter) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -975,7 +975,7 @@ func (x *DataRequirementDateFilter) marshal(e *encoder) {
 		x.ValueDuration.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // DataRequirementSort is FHIR's DataRequirementSort: Order of the results.
@@ -1021,7 +1021,7 @@ func (x *DataRequirementSort) unmarshal(d *decoder) {
 }
 
 func (x *DataRequirementSort) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -1029,7 +1029,7 @@ func (x *DataRequirementSort) marshal(e *encoder) {
 	e.string(`"path":`, x.Path, x.Extra)
 	e.string(`"direction":`, x.Direction, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // Distance is FHIR's Distance: A length - a value with a unit that is a physical distance.
@@ -1090,7 +1090,7 @@ func (x *Distance) unmarshal(d *decoder) {
 }
 
 func (x *Distance) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -1101,7 +1101,7 @@ func (x *Distance) marshal(e *encoder) {
 	e.string(`"system":`, x.System, x.Extra)
 	e.string(`"code":`, x.Code, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // Dosage is FHIR's Dosage: How the medication is/was taken or should be taken.
@@ -1220,7 +1220,7 @@ func (x *Dosage) unmarshal(d *decoder) {
 }
 
 func (x *Dosage) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -1265,7 +1265,7 @@ func (x *Dosage) marshal(e *encoder) {
 		x.MaxDosePerLifetime.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // DosageDoseAndRate is FHIR's DosageDoseAndRate: Amount of medication administered.
@@ -1337,7 +1337,7 @@ func (x *DosageDoseAndRate) unmarshal(d *decoder) {
 }
 
 func (x *DosageDoseAndRate) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -1367,7 +1367,7 @@ func (x *DosageDoseAndRate) marshal(e *encoder) {
 		x.RateQuantity.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // Duration is FHIR's Duration: A length of time.
@@ -1428,7 +1428,7 @@ func (x *Duration) unmarshal(d *decoder) {
 }
 
 func (x *Duration) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -1439,7 +1439,7 @@ func (x *Duration) marshal(e *encoder) {
 	e.string(`"system":`, x.System, x.Extra)
 	e.string(`"code":`, x.Code, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // Expression is FHIR's Expression: An expression that can be used to generate a value.
@@ -1500,7 +1500,7 @@ func (x *Expression) unmarshal(d *decoder) {
 }
 
 func (x *Expression) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -1511,7 +1511,7 @@ func (x *Expression) marshal(e *encoder) {
 	e.string(`"expression":`, x.Expression, x.Extra)
 	e.string(`"reference":`, x.Reference, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // Extension is FHIR's Extension: Optional Extensions Element.
@@ -1833,7 +1833,7 @@ func (x *Extension) unmarshal(d *decoder) {
 }
 
 func (x *Extension) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -1983,7 +1983,7 @@ func (x *Extension) marshal(e *encoder) {
 		x.ValueMeta.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // HumanName is FHIR's HumanName: Name of a human - parts and usage.
@@ -2055,7 +2055,7 @@ func (x *HumanName) unmarshal(d *decoder) {
 }
 
 func (x *HumanName) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -2071,7 +2071,7 @@ func (x *HumanName) marshal(e *encoder) {
 		x.Period.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // Identifier is FHIR's Identifier: An identifier intended for computation.
@@ -2140,7 +2140,7 @@ func (x *Identifier) unmarshal(d *decoder) {
 }
 
 func (x *Identifier) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -2161,7 +2161,7 @@ func (x *Identifier) marshal(e *encoder) {
 		x.Assigner.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // Meta is FHIR's Meta: Metadata about a resource.
@@ -2227,7 +2227,7 @@ func (x *Meta) unmarshal(d *decoder) {
 }
 
 func (x *Meta) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -2239,7 +2239,7 @@ func (x *Meta) marshal(e *encoder) {
 	encodeList(e, `"security":`, x.Security, x.Extra)
 	encodeList(e, `"tag":`, x.Tag, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // Money is FHIR's Money: An amount of economic utility in some recognized currency.
@@ -2285,7 +2285,7 @@ func (x *Money) unmarshal(d *decoder) {
 }
 
 func (x *Money) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -2293,7 +2293,7 @@ func (x *Money) marshal(e *encoder) {
 	e.decimal(`"value":`, x.Value)
 	e.string(`"currency":`, x.Currency, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // Narrative is FHIR's Narrative: Human-readable summary of the resource (essential clinical and business information).
@@ -2339,7 +2339,7 @@ func (x *Narrative) unmarshal(d *decoder) {
 }
 
 func (x *Narrative) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -2347,7 +2347,7 @@ func (x *Narrative) marshal(e *encoder) {
 	e.string(`"status":`, x.Status, x.Extra)
 	e.string(`"div":`, x.Div, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // ParameterDefinition is FHIR's ParameterDefinition: Definition of a parameter to a module.
@@ -2418,7 +2418,7 @@ func (x *ParameterDefinition) unmarshal(d *decoder) {
 }
 
 func (x *ParameterDefinition) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -2431,7 +2431,7 @@ func (x *ParameterDefinition) marshal(e *encoder) {
 	e.string(`"type":`, x.Type, x.Extra)
 	e.string(`"profile":`, x.Profile, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // Period is FHIR's Period: Time range defined by start and end date/time.
@@ -2477,7 +2477,7 @@ func (x *Period) unmarshal(d *decoder) {
 }
 
 func (x *Period) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -2485,7 +2485,7 @@ func (x *Period) marshal(e *encoder) {
 	e.string(`"start":`, x.Start, x.Extra)
 	e.string(`"end":`, x.End, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // Quantity is FHIR's Quantity: A measured or measurable amount.
@@ -2546,7 +2546,7 @@ func (x *Quantity) unmarshal(d *decoder) {
 }
 
 func (x *Quantity) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -2557,7 +2557,7 @@ func (x *Quantity) marshal(e *encoder) {
 	e.string(`"system":`, x.System, x.Extra)
 	e.string(`"code":`, x.Code, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // Range is FHIR's Range: Set of values bounded by low and high.
@@ -2605,7 +2605,7 @@ func (x *Range) unmarshal(d *decoder) {
 }
 
 func (x *Range) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -2619,7 +2619,7 @@ func (x *Range) marshal(e *encoder) {
 		x.High.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // Ratio is FHIR's Ratio: A ratio of two Quantity values - a numerator and a denominator.
@@ -2667,7 +2667,7 @@ func (x *Ratio) unmarshal(d *decoder) {
 }
 
 func (x *Ratio) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -2681,7 +2681,7 @@ func (x *Ratio) marshal(e *encoder) {
 		x.Denominator.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // Reference is FHIR's Reference: A reference from one resource to another.
@@ -2738,7 +2738,7 @@ func (x *Reference) unmarshal(d *decoder) {
 }
 
 func (x *Reference) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -2751,7 +2751,7 @@ func (x *Reference) marshal(e *encoder) {
 	}
 	e.string(`"display":`, x.Display, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // RelatedArtifact is FHIR's RelatedArtifact: Related artifacts for a knowledge resource.
@@ -2823,7 +2823,7 @@ func (x *RelatedArtifact) unmarshal(d *decoder) {
 }
 
 func (x *RelatedArtifact) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -2839,7 +2839,7 @@ func (x *RelatedArtifact) marshal(e *encoder) {
 	}
 	e.string(`"resource":`, x.Resource, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // SampledData is FHIR's SampledData: A series of measurements taken by a device.
@@ -2911,7 +2911,7 @@ func (x *SampledData) unmarshal(d *decoder) {
 }
 
 func (x *SampledData) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -2927,7 +2927,7 @@ func (x *SampledData) marshal(e *encoder) {
 	e.int(`"dimensions":`, x.Dimensions)
 	e.string(`"data":`, x.Data, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // Signature is FHIR's Signature: A Signature - XML DigSig, JWS, Graphical image of signature, etc.
@@ -3000,7 +3000,7 @@ func (x *Signature) unmarshal(d *decoder) {
 }
 
 func (x *Signature) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -3019,7 +3019,7 @@ func (x *Signature) marshal(e *encoder) {
 	e.string(`"sigFormat":`, x.SigFormat, x.Extra)
 	e.string(`"data":`, x.Data, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // Timing is FHIR's Timing: A timing schedule that specifies an event that may occur multiple times.
@@ -3077,7 +3077,7 @@ func (x *Timing) unmarshal(d *decoder) {
 }
 
 func (x *Timing) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -3093,7 +3093,7 @@ func (x *Timing) marshal(e *encoder) {
 		x.Code.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // TimingRepeat is FHIR's TimingRepeat: When the event is to occur.
@@ -3217,7 +3217,7 @@ func (x *TimingRepeat) unmarshal(d *decoder) {
 }
 
 func (x *TimingRepeat) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -3249,7 +3249,7 @@ func (x *TimingRepeat) marshal(e *encoder) {
 	e.strings(`"when":`, x.When, x.Extra)
 	e.int(`"offset":`, x.Offset)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // TriggerDefinition is FHIR's TriggerDefinition: Defines an expected trigger for a module.
@@ -3328,7 +3328,7 @@ func (x *TriggerDefinition) unmarshal(d *decoder) {
 }
 
 func (x *TriggerDefinition) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -3351,7 +3351,7 @@ func (x *TriggerDefinition) marshal(e *encoder) {
 		x.Condition.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // UsageContext is FHIR's UsageContext: Describes the context of use for a conformance or knowledge resource.
@@ -3417,7 +3417,7 @@ func (x *UsageContext) unmarshal(d *decoder) {
 }
 
 func (x *UsageContext) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -3443,5 +3443,5 @@ func (x *UsageContext) marshal(e *encoder) {
 		x.ValueReference.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }

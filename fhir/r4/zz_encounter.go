@@ -203,7 +203,7 @@ func (x *Encounter) unmarshal(d *decoder) {
 }
 
 func (x *Encounter) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.name(`"resourceType":"Encounter"`)
@@ -272,7 +272,7 @@ func (x *Encounter) marshal(e *encoder) {
 		x.PartOf.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // EncounterClassHistory is FHIR's EncounterClassHistory: List of past encounter classes.
@@ -325,7 +325,7 @@ func (x *EncounterClassHistory) unmarshal(d *decoder) {
 }
 
 func (x *EncounterClassHistory) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -340,7 +340,7 @@ func (x *EncounterClassHistory) marshal(e *encoder) {
 		x.Period.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // EncounterDiagnosis is FHIR's EncounterDiagnosis: The list of diagnosis relevant to this encounter.
@@ -398,7 +398,7 @@ func (x *EncounterDiagnosis) unmarshal(d *decoder) {
 }
 
 func (x *EncounterDiagnosis) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -414,7 +414,7 @@ func (x *EncounterDiagnosis) marshal(e *encoder) {
 	}
 	e.int(`"rank":`, x.Rank)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // EncounterHospitalization is FHIR's EncounterHospitalization: Details about the admission to a healthcare service.
@@ -506,7 +506,7 @@ func (x *EncounterHospitalization) unmarshal(d *decoder) {
 }
 
 func (x *EncounterHospitalization) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -540,7 +540,7 @@ func (x *EncounterHospitalization) marshal(e *encoder) {
 		x.DischargeDisposition.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // EncounterLocation is FHIR's EncounterLocation: List of locations where the patient has been.
@@ -604,7 +604,7 @@ func (x *EncounterLocation) unmarshal(d *decoder) {
 }
 
 func (x *EncounterLocation) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -624,7 +624,7 @@ func (x *EncounterLocation) marshal(e *encoder) {
 		x.Period.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // EncounterParticipant is FHIR's EncounterParticipant: List of participants involved in the encounter.
@@ -682,7 +682,7 @@ func (x *EncounterParticipant) unmarshal(d *decoder) {
 }
 
 func (x *EncounterParticipant) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -698,7 +698,7 @@ func (x *EncounterParticipant) marshal(e *encoder) {
 		x.Individual.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // EncounterStatusHistory is FHIR's EncounterStatusHistory: List of past encounter statuses.
@@ -750,7 +750,7 @@ func (x *EncounterStatusHistory) unmarshal(d *decoder) {
 }
 
 func (x *EncounterStatusHistory) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -762,5 +762,5 @@ func (x *EncounterStatusHistory) marshal(e *encoder) {
 		x.Period.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }

@@ -170,7 +170,7 @@ func (x *Location) unmarshal(d *decoder) {
 }
 
 func (x *Location) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.name(`"resourceType":"Location"`)
@@ -224,7 +224,7 @@ func (x *Location) marshal(e *encoder) {
 	e.string(`"availabilityExceptions":`, x.AvailabilityExceptions, x.Extra)
 	encodeList(e, `"endpoint":`, x.Endpoint, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // LocationHoursOfOperation is FHIR's LocationHoursOfOperation: What days/times during a week is this location usually open.
@@ -285,7 +285,7 @@ func (x *LocationHoursOfOperation) unmarshal(d *decoder) {
 }
 
 func (x *LocationHoursOfOperation) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -296,7 +296,7 @@ func (x *LocationHoursOfOperation) marshal(e *encoder) {
 	e.string(`"openingTime":`, x.OpeningTime, x.Extra)
 	e.string(`"closingTime":`, x.ClosingTime, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // LocationPosition is FHIR's LocationPosition: The absolute geographic location.
@@ -352,7 +352,7 @@ func (x *LocationPosition) unmarshal(d *decoder) {
 }
 
 func (x *LocationPosition) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -362,5 +362,5 @@ func (x *LocationPosition) marshal(e *encoder) {
 	e.decimal(`"latitude":`, x.Latitude)
 	e.decimal(`"altitude":`, x.Altitude)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }

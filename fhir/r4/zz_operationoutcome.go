@@ -84,7 +84,7 @@ func (x *OperationOutcome) unmarshal(d *decoder) {
 }
 
 func (x *OperationOutcome) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.name(`"resourceType":"OperationOutcome"`)
@@ -104,7 +104,7 @@ func (x *OperationOutcome) marshal(e *encoder) {
 	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
 	encodeList(e, `"issue":`, x.Issue, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // OperationOutcomeIssue is FHIR's OperationOutcomeIssue: A single issue associated with the action.
@@ -176,7 +176,7 @@ func (x *OperationOutcomeIssue) unmarshal(d *decoder) {
 }
 
 func (x *OperationOutcomeIssue) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -192,5 +192,5 @@ func (x *OperationOutcomeIssue) marshal(e *encoder) {
 	e.strings(`"location":`, x.Location, x.Extra)
 	e.strings(`"expression":`, x.Expression, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }

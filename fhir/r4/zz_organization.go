@@ -130,7 +130,7 @@ func (x *Organization) unmarshal(d *decoder) {
 }
 
 func (x *Organization) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.name(`"resourceType":"Organization"`)
@@ -162,7 +162,7 @@ func (x *Organization) marshal(e *encoder) {
 	encodeList(e, `"contact":`, x.Contact, x.Extra)
 	encodeList(e, `"endpoint":`, x.Endpoint, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // OrganizationContact is FHIR's OrganizationContact: Contact for the organization for a certain purpose.
@@ -226,7 +226,7 @@ func (x *OrganizationContact) unmarshal(d *decoder) {
 }
 
 func (x *OrganizationContact) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -246,5 +246,5 @@ func (x *OrganizationContact) marshal(e *encoder) {
 		x.Address.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }

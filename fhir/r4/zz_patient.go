@@ -171,7 +171,7 @@ func (x *Patient) unmarshal(d *decoder) {
 }
 
 func (x *Patient) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.name(`"resourceType":"Patient"`)
@@ -214,7 +214,7 @@ func (x *Patient) marshal(e *encoder) {
 	}
 	encodeList(e, `"link":`, x.Link, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // PatientCommunication is FHIR's PatientCommunication: A language which may be used to communicate with the patient about his or her health.
@@ -266,7 +266,7 @@ func (x *PatientCommunication) unmarshal(d *decoder) {
 }
 
 func (x *PatientCommunication) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -278,7 +278,7 @@ func (x *PatientCommunication) marshal(e *encoder) {
 	}
 	e.bool(`"preferred":`, x.Preferred)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // PatientContact is FHIR's PatientContact: A contact party (e.g. guardian, partner, friend) for the patient.
@@ -358,7 +358,7 @@ func (x *PatientContact) unmarshal(d *decoder) {
 }
 
 func (x *PatientContact) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -384,7 +384,7 @@ func (x *PatientContact) marshal(e *encoder) {
 		x.Period.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // PatientLink is FHIR's PatientLink: Link to another patient resource that concerns the same actual person.
@@ -436,7 +436,7 @@ func (x *PatientLink) unmarshal(d *decoder) {
 }
 
 func (x *PatientLink) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -448,5 +448,5 @@ func (x *PatientLink) marshal(e *encoder) {
 	}
 	e.string(`"type":`, x.Type, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }

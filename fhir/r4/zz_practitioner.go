@@ -129,7 +129,7 @@ func (x *Practitioner) unmarshal(d *decoder) {
 }
 
 func (x *Practitioner) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.name(`"resourceType":"Practitioner"`)
@@ -158,7 +158,7 @@ func (x *Practitioner) marshal(e *encoder) {
 	encodeList(e, `"qualification":`, x.Qualification, x.Extra)
 	encodeList(e, `"communication":`, x.Communication, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // PractitionerQualification is FHIR's PractitionerQualification: Certification, licenses, or training pertaining to the provision of care.
@@ -222,7 +222,7 @@ func (x *PractitionerQualification) unmarshal(d *decoder) {
 }
 
 func (x *PractitionerQualification) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -242,5 +242,5 @@ func (x *PractitionerQualification) marshal(e *encoder) {
 		x.Issuer.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }

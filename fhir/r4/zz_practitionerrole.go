@@ -152,7 +152,7 @@ func (x *PractitionerRole) unmarshal(d *decoder) {
 }
 
 func (x *PractitionerRole) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.name(`"resourceType":"PractitionerRole"`)
@@ -194,7 +194,7 @@ func (x *PractitionerRole) marshal(e *encoder) {
 	e.string(`"availabilityExceptions":`, x.AvailabilityExceptions, x.Extra)
 	encodeList(e, `"endpoint":`, x.Endpoint, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // PractitionerRoleAvailableTime is FHIR's PractitionerRoleAvailableTime: Times the Service Site is available.
@@ -257,7 +257,7 @@ func (x *PractitionerRoleAvailableTime) unmarshal(d *decoder) {
 }
 
 func (x *PractitionerRoleAvailableTime) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -268,7 +268,7 @@ func (x *PractitionerRoleAvailableTime) marshal(e *encoder) {
 	e.string(`"availableStartTime":`, x.AvailableStartTime, x.Extra)
 	e.string(`"availableEndTime":`, x.AvailableEndTime, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }
 
 // PractitionerRoleNotAvailable is FHIR's PractitionerRoleNotAvailable: Not available during this time due to provided reason.
@@ -322,7 +322,7 @@ func (x *PractitionerRoleNotAvailable) unmarshal(d *decoder) {
 }
 
 func (x *PractitionerRoleNotAvailable) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.string(`"id":`, x.ID, x.Extra)
@@ -334,5 +334,5 @@ func (x *PractitionerRoleNotAvailable) marshal(e *encoder) {
 		x.During.marshal(e)
 	}
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }

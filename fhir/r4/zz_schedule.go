@@ -120,7 +120,7 @@ func (x *Schedule) unmarshal(d *decoder) {
 }
 
 func (x *Schedule) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.name(`"resourceType":"Schedule"`)
@@ -150,5 +150,5 @@ func (x *Schedule) marshal(e *encoder) {
 	}
 	e.string(`"comment":`, x.Comment, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }

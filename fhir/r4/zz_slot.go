@@ -136,7 +136,7 @@ func (x *Slot) unmarshal(d *decoder) {
 }
 
 func (x *Slot) marshal(e *encoder) {
-	if !e.open('{') {
+	if !e.open() {
 		return
 	}
 	e.name(`"resourceType":"Slot"`)
@@ -172,5 +172,5 @@ func (x *Slot) marshal(e *encoder) {
 	e.bool(`"overbooked":`, x.Overbooked)
 	e.string(`"comment":`, x.Comment, x.Extra)
 	e.extra(x.Extra)
-	e.close('}')
+	e.close()
 }

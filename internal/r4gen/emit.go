@@ -164,14 +164,14 @@ func emitDecoder(b *bytes.Buffer, t *goType) {
 }
 
 func emitEncoder(b *bytes.Buffer, t *goType) {
-	fmt.Fprintf(b, "func (x *%s) marshal(e *encoder) {\nif !e.open('{') {\nreturn\n}\n", t.name)
+	fmt.Fprintf(b, "func (x *%s) marshal(e *encoder) {\nif !e.open() {\nreturn\n}\n", t.name)
 	if t.resource {
 		fmt.Fprintf(b, "e.name(`\"resourceType\":%q`)\n", t.name)
 	}
 	for _, f := range t.fields {
 		b.WriteString(f.encode() + "\n")
 	}
-	b.WriteString("e.extra(x.Extra)\ne.close('}')\n}\n\n")
+	b.WriteString("e.extra(x.Extra)\ne.close()\n}\n\n")
 }
 
 func emitRegistry() []byte {

@@ -1,0 +1,320 @@
+package hospital_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"github.com/hospital-go/hospital"
+	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/failover"
+	"github.com/hospital-go/hospital/fakes"
+	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/his"
+)
+
+// The mark test: a patient whose every datum is a mark goes through every verb,
+// under success and every fault, and no mark may appear in any span, metric, log
+// line, error or panic. A new verb is a new line of markedVerbs.
+
+const (
+	markName   = "马克名"
+	markNumber = "MARKNUM7"
+	markBirth  = "1931-11-27"
+	markPhone  = "13912344321"
+	markText   = "马克自由文本"
+	markToken  = "MARKTOKEN"
+	markIssuer = "urn:mark:issuer"
+	markBook   = "MARKBOOK"
+	markHold   = "MARKHOLD"
+)
+
+var marks = []string{markName, markNumber, markBirth, markPhone, markText, markToken, markBook, markHold, fmt.Sprintf("%x", markNumber), "马克"}
+
+// markedDesk is a desk with the marked patient and a free slot, read before any fault.
+type markedDesk struct {
+	*his.Client
+	client   *hospital.Client
+	id       campus.PatientID
+	patient  *r4.Patient
+	slots    []hospital.Found[*r4.Slot]
+	schedule hospital.Found[*r4.Schedule]
+	doctor   hospital.Found[his.Doctor]
+	dept     hospital.Found[*r4.Organization]
+	demo     fakes.Demo
+}
+
+// markedVerbs is every verb of every package.
+var markedVerbs = map[string]func(ctx context.Context, d *markedDesk) error{
+	"his.Register": func(ctx context.Context, d *markedDesk) error {
+		_, err := d.Register(ctx, his.RegisterRequest{ID: d.id, Patient: d.patient})
+		return err
+	},
+	"his.Register, another person": func(ctx context.Context, d *markedDesk) error {
+		other := *d.patient
+		other.BirthDate, other.Name = "1932-01-01", []r4.HumanName{{Text: markName + "二"}}
+		_, err := d.Register(ctx, his.RegisterRequest{ID: d.id, Patient: &other})
+		return err
+	},
+	"his.Register, wrong check digit": func(ctx context.Context, d *markedDesk) error {
+		_, err := d.Register(ctx, his.RegisterRequest{ID: campus.PatientID{Issuer: campus.ResidentIDIssuer, Value: markNumber}, Patient: d.patient})
+		return err
+	},
+	"his.Patient": func(ctx context.Context, d *markedDesk) error { _, err := d.Patient(ctx, d.id); return err },
+	"his.FindPatients": func(ctx context.Context, d *markedDesk) error {
+		return drain(d.FindPatients(ctx, his.PatientQuery{Name: markName, Phone: markPhone, BirthDate: markBirth}))
+	},
+	"his.FindPatients, bad date": func(ctx context.Context, d *markedDesk) error {
+		return drain(d.FindPatients(ctx, his.PatientQuery{Name: markName, BirthDate: markText}))
+	},
+	"his.Departments": func(ctx context.Context, d *markedDesk) error { return drain(d.Departments(ctx)) },
+	"his.Doctors":     func(ctx context.Context, d *markedDesk) error { return drain(d.Doctors(ctx, d.dept)) },
+	"his.Schedules": func(ctx context.Context, d *markedDesk) error {
+		return drain(d.Schedules(ctx, d.doctor, d.demo.Start, d.demo.End))
+	},
+	"his.FreeSlots": func(ctx context.Context, d *markedDesk) error {
+		return drain(d.FreeSlots(ctx, d.schedule, d.demo.Start, d.demo.End))
+	},
+	"his.Hold": func(ctx context.Context, d *markedDesk) error {
+		_, err := d.Hold(ctx, his.HoldRequest{Number: markHold, Patient: d.id, Slot: d.slots[0], Until: time.Now().Add(time.Hour)})
+		return err
+	},
+	"his.HoldAny": func(ctx context.Context, d *markedDesk) error {
+		_, err := d.HoldAny(ctx, his.HoldAnyRequest{
+			Number: markHold, Patient: d.id, Schedule: d.schedule, From: d.demo.Start, To: d.demo.End, Until: time.Now().Add(time.Hour),
+		})
+		return err
+	},
+	"his.Release": func(ctx context.Context, d *markedDesk) error { _, err := d.Release(ctx, markHold, d.id); return err },
+	"his.ReleaseExpired": func(ctx context.Context, d *markedDesk) error {
+		_, err := d.ReleaseExpired(ctx, d.schedule, d.demo.Start, d.demo.End)
+		return err
+	},
+	"his.Book": func(ctx context.Context, d *markedDesk) error {
+		_, err := d.Book(ctx, his.BookRequest{Number: markBook, Patient: d.id, Slot: d.slots[1]})
+		return err
+	},
+	"his.Book, number with a separator": func(ctx context.Context, d *markedDesk) error {
+		_, err := d.Book(ctx, his.BookRequest{Number: markBook + "|", Patient: d.id, Slot: d.slots[1]})
+		return err
+	},
+	"his.Booking": func(ctx context.Context, d *markedDesk) error { _, err := d.Booking(ctx, markBook, d.id); return err },
+	"his.Reschedule": func(ctx context.Context, d *markedDesk) error {
+		_, err := d.Reschedule(ctx, his.RescheduleRequest{Number: markBook, Patient: d.id, From: d.slots[1], To: d.slots[2]})
+		return err
+	},
+	"his.CheckIn": func(ctx context.Context, d *markedDesk) error { _, err := d.CheckIn(ctx, markBook, d.id); return err },
+	"his.Cancel":  func(ctx context.Context, d *markedDesk) error { _, err := d.Cancel(ctx, markBook, d.id); return err },
+	"Client.HTTP": func(ctx context.Context, d *markedDesk) error {
+		req, err := newRequest(ctx, "http://his.hospital.invalid/Patient?identifier="+markNumber)
+		if err != nil {
+			return err
+		}
+		resp, err := d.client.HTTP(campus.HIS).Do(req)
+		if err != nil {
+			return errors.Unwrap(err) // net/http's own wrapper prints the URL, as the doc comment says
+		}
+		return resp.Body.Close()
+	},
+}
+
+var outcomeWithMarks = `{"resourceType":"OperationOutcome","text":{"status":"generated","div":"<div>` + markName + `</div>"},"issue":[{"severity":"error","code":"` +
+	markText + `","diagnostics":"` + markName + " " + markNumber + `","expression":["Patient.where(name='` + markName + `')"],"details":{"text":"` +
+	markBirth + `","coding":[{"code":"` + markNumber + `","display":"` + markName + `"}]}}]}`
+
+var markedFaults = map[string]fakes.Action{
+	"none":                 {},
+	"reset before":         {ResetBefore: true},
+	"answer lost":          {ResetAfter: true},
+	"cut":                  {CutAfter: 30},
+	"400 with marks":       {Status: 400, Body: outcomeWithMarks, ContentType: "application/fhir+json"},
+	"409 with marks":       {Status: 409, Body: outcomeWithMarks, ContentType: "application/fhir+json"},
+	"401 with marks":       {Status: 401, Body: outcomeWithMarks, ContentType: "application/fhir+json"},
+	"500 with marks":       {Status: 500, Body: outcomeWithMarks, ContentType: "application/fhir+json"},
+	"200 outcome":          {Status: 200, Body: outcomeWithMarks, ContentType: "application/fhir+json"},
+	"HTML with marks":      {Status: 200, Body: "<html>" + markName + markNumber + "</html>"},
+	"404 HTML with marks":  {Status: 404, Body: "<html>" + markName + "</html>"},
+	"not JSON":             {Status: 200, Body: `{"resourceType":"Patient","` + markName, ContentType: "application/fhir+json"},
+	"unknown type":         {Status: 200, Body: `{"resourceType":"` + markName + `"}`, ContentType: "application/fhir+json"},
+	"duplicate members":    {Status: 200, Body: `{"resourceType":"Bundle","` + markName + `":1,"` + markName + `":2}`, ContentType: "application/fhir+json"},
+	"strange Retry-After":  {Status: 503, RetryAfter: markName},
+	"strange content type": {Status: 200, Body: "{}", ContentType: "application/" + markNumber},
+	"another patient": {Rewrite: func(b []byte) []byte {
+		return bytes.ReplaceAll(b, []byte(markNumber), []byte(markText))
+	}},
+	"bad next link": {Rewrite: func(b []byte) []byte {
+		return bytes.Replace(b, []byte(`"link":[`), []byte(`"link":[{"relation":"next","url":"http://evil.test/`+markNumber+`"},`), 1)
+	}},
+	"bad references": {Rewrite: func(b []byte) []byte {
+		return bytes.ReplaceAll(b, []byte(`"reference":"`), []byte(`"reference":"http://evil.test/`+markName+`/`))
+	}},
+}
+
+func TestMarks(t *testing.T) {
+	t.Parallel()
+	for _, fault := range slices.Sorted(maps.Keys(markedFaults)) {
+		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
+			for _, verb := range slices.Sorted(maps.Keys(markedVerbs)) {
+				synctest.Test(t, func(t *testing.T) { playMarked(t, verb, markedFaults[fault]) })
+			}
+		})
+	}
+}
+
+// playMarked runs one verb under one fault at both data centres and searches
+// everything that came out.
+func playMarked(t *testing.T, verb string, fault fakes.Action) {
+	t.Helper()
+	hosp := fakes.NewHospital(t, fakes.WithBearer(markToken))
+	seen := newObserver()
+	cfg := hosp.Config()
+	seen.watch(&cfg)
+	d := openMarked(t, hosp, cfg)
+	if fault.Status != 0 || fault.ResetBefore || fault.ResetAfter || fault.CutAfter > 0 || fault.Rewrite != nil {
+		hosp.Break(fakes.Rule{Do: fault})
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	err := recovered(func() error { return markedVerbs[verb](ctx, d) })
+	text := seen.everything(t) + printed(err)
+	for _, mark := range marks {
+		require.NotContains(t, strings.ToLower(text), strings.ToLower(mark), "%s leaks", verb)
+	}
+	assert.NotContains(t, text, "PANIC", verb)
+}
+
+func openMarked(t *testing.T, hosp *fakes.Hospital, cfg hospital.Config) *markedDesk {
+	t.Helper()
+	client, err := hospital.New(cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = client.Close() })
+	d := &markedDesk{Client: his.New(client), client: client, demo: hosp.Demo()}
+	d.id = campus.PatientID{Issuer: markIssuer, Value: markNumber}
+	d.patient = &r4.Patient{
+		Identifier: []r4.Identifier{{System: markIssuer, Value: markNumber}},
+		Name:       []r4.HumanName{{Text: markName}}, BirthDate: markBirth,
+		Telecom: []r4.ContactPoint{{System: "phone", Value: markPhone}},
+	}
+	ctx := t.Context()
+	_, err = d.Register(ctx, his.RegisterRequest{ID: d.id, Patient: d.patient})
+	require.NoError(t, err)
+	d.dept = first(t, d.Departments(ctx))
+	d.doctor = first(t, d.Doctors(ctx, d.dept))
+	d.schedule = first(t, d.Schedules(ctx, d.doctor, d.demo.Start, d.demo.End))
+	for slot, err := range d.FreeSlots(ctx, d.schedule, d.demo.Start, d.demo.End) {
+		require.NoError(t, err)
+		d.slots = append(d.slots, slot)
+	}
+	return d
+}
+
+func first[T any](t *testing.T, seq func(func(hospital.Found[T], error) bool)) hospital.Found[T] {
+	t.Helper()
+	for item, err := range seq {
+		require.NoError(t, err)
+		return item
+	}
+	require.Fail(t, "nothing found")
+	return hospital.Found[T]{}
+}
+
+func drain[T any](seq func(func(hospital.Found[T], error) bool)) error {
+	for _, err := range seq {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func recovered(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("PANIC %v", r)
+		}
+	}()
+	return f()
+}
+
+// printed is the error by every route, and of everything it wraps.
+func printed(err error) string {
+	var b strings.Builder
+	for err != nil {
+		fmt.Fprintf(&b, "%v\n%+v\n%#v\n%q\n%s\n%x\n%d\n", err, err, err, err, err, err, err)
+		fmt.Fprintf(&b, "%v\n%+v\n%#v\n", []error{err}, struct{ E error }{err}, map[string]error{"e": err})
+		data, jsonErr := json.Marshal(err)
+		fmt.Fprintf(&b, "%s %v\n", data, jsonErr)
+		slog.New(slog.NewJSONHandler(&b, nil)).Error("failed", "err", err)
+		slog.New(slog.NewTextHandler(&b, nil)).Error("failed", "err", err)
+		var e *hospital.Error
+		if errors.As(err, &e) {
+			fmt.Fprintf(&b, "%v %+v\n", e.Code, e.Reason)
+		}
+		err = errors.Unwrap(err)
+	}
+	return b.String()
+}
+
+// observer collects everything the SDK says to the outside.
+type observer struct {
+	spans  *tracetest.InMemoryExporter
+	reader *sdkmetric.ManualReader
+	mu     sync.Mutex
+	log    bytes.Buffer
+	events []string
+}
+
+func newObserver() *observer {
+	return &observer{spans: tracetest.NewInMemoryExporter(), reader: sdkmetric.NewManualReader()}
+}
+
+func (o *observer) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.log.Write(p)
+}
+
+func (o *observer) watch(cfg *hospital.Config) {
+	cfg.Tracing.TracerProvider = sdktrace.NewTracerProvider(sdktrace.WithSyncer(o.spans))
+	cfg.Tracing.MeterProvider = sdkmetric.NewMeterProvider(sdkmetric.WithReader(o.reader))
+	cfg.Logger = slog.New(slog.NewJSONHandler(o, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	cfg.OnEvent = func(e failover.Event) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.events = append(o.events, fmt.Sprintf("%+v", e))
+	}
+}
+
+func (o *observer) everything(t *testing.T) string {
+	t.Helper()
+	var data metricdata.ResourceMetrics
+	require.NoError(t, o.reader.Collect(t.Context(), &data))
+	metrics, err := json.Marshal(data)
+	require.NoError(t, err)
+	var b strings.Builder
+	for _, s := range o.spans.GetSpans() {
+		fmt.Fprintf(&b, "%s %+v %+v %+v %+v %+v\n", s.Name, s.Attributes, s.Events, s.Status, s.Links, s.SpanContext.TraceState())
+	}
+	require.NotEmpty(t, b.String(), "the observer must see something")
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return b.String() + string(metrics) + o.log.String() + strings.Join(o.events, "\n")
+}
