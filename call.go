@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -89,12 +91,14 @@ type Step[T any] func(ctx context.Context, f *fhir.Client) (T, error)
 // and returns it, [ErrNotFound] when it is not there, or another error
 // ([ErrNumberReused], say) when what is there is not this act.
 //
-// find decides whenever send alone cannot: after an answer that was lost, and
-// after 409 or 412, which a repetition of what already happened gets too. When
-// find sees nothing and the lost request can no longer be running
-// (campus.Contract.ServerTimeout), send runs once more; when it may still be
-// running at the deadline, the error is [ErrOutcomeUnknown] and its Resolve asks
-// find later. number names the act in errors.
+// find decides whenever send alone cannot: after any error once a write has
+// reached a server or may have, and after a conflict, which a repetition of what
+// already happened meets too. When find sees nothing and the lost request can no
+// longer be running (campus.Contract.ServerTimeout), send runs once more; when it
+// may still be running at the deadline, the error is [ErrOutcomeUnknown] and its
+// Resolve asks find later. number names the act: while a lost request of the same
+// number may still run, a repetition in this process waits for it. It may be
+// empty for an act that has none.
 func Write[T any](ctx context.Context, c *Client, op Op, number string, send, find Step[T], opts ...WriteOption) (T, error) {
 	op.Consistency = Strong
 	ctx, call, f, end := c.begin(ctx, op, writeOptions(opts))
@@ -105,14 +109,18 @@ func Write[T any](ctx context.Context, c *Client, op Op, number string, send, fi
 	_, overall := op.Class.times()
 	limited, cancel := context.WithTimeout(ctx, overall)
 	defer cancel()
-	w := &write[T]{f: f, call: call, number: number, send: send, find: find}
+	w := &write[T]{f: f, call: call, number: number, send: send, find: find, settledAt: c.lost.until(op, number)}
 	v, err := w.run(limited)
-	if err == nil {
-		return v, end(nil)
-	}
 	err = end(err)
-	w.name(err, context.WithoutCancel(ctx))
-	return none, err
+	if w.name(err) {
+		c.lost.note(op, number, w.settledAt)
+	} else {
+		c.lost.forget(op, number)
+	}
+	if err != nil {
+		return none, err
+	}
+	return v, nil
 }
 
 // write is the progress of one Write.
@@ -128,37 +136,32 @@ type write[T any] struct {
 const sends = 2
 
 func (w *write[T]) run(ctx context.Context) (T, error) {
-	var none T
+	var v T
 	var err error
+	if time.Now().Before(w.settledAt) { // an earlier call of this number may still be running
+		if v, again, err := w.confirm(ctx, ErrOutcomeUnknown); !again {
+			return v, err
+		}
+	}
 	for range sends {
-		var v T
 		v, err = w.send(ctx, w.f)
 		if err == nil || !w.undecided(err) {
 			return v, err
 		}
-		v, again, found := w.confirm(ctx, err)
-		if !again {
-			return v, found
+		var again bool
+		if v, again, err = w.confirm(ctx, err); !again {
+			return v, err
 		}
 	}
-	return none, err
+	return v, err
 }
 
 // undecided: does it take a look to know what err means? It notes until when a
 // lost request may still run.
 func (w *write[T]) undecided(err error) bool {
-	var lost *failover.Error
-	switch {
-	case errors.As(err, &lost) && errors.Is(err, failover.ErrOutcomeUnknown):
-		w.settledAt = later(w.settledAt, lost.SettledAt)
-		return true
-	case errors.Is(err, fhir.ErrConflict), errors.Is(err, fhir.ErrPrecondition):
-		return true
-	case errors.Is(err, fhir.ErrUnexpected), errors.Is(err, fhir.ErrTooLarge), errors.Is(err, fhir.ErrForeign), errors.Is(err, fhir.ErrCut):
-		w.settledAt = later(w.settledAt, time.Now()) // it was answered, so it has ended
-		return true
-	}
-	return false
+	wrote, settledAt := w.call.written()
+	w.settledAt = later(w.settledAt, settledAt)
+	return wrote || codeOf(err) == ErrConflict
 }
 
 // confirm looks for the act. again means that it surely did not happen and may
@@ -166,25 +169,24 @@ func (w *write[T]) undecided(err error) bool {
 func (w *write[T]) confirm(ctx context.Context, cause error) (v T, again bool, err error) {
 	v, err = w.find(ctx, w.f)
 	if !absent(err) {
-		return v, false, w.unlessFound(err, cause)
+		return v, false, w.unlessFound(err)
 	}
 	if w.settledAt.IsZero() {
-		return v, false, cause // refused, and never done: a real conflict
+		return v, false, cause // refused, and never done
 	}
 	if !sleepUntil(ctx, w.settledAt) {
 		return v, false, ErrOutcomeUnknown
 	}
 	v, err = w.find(ctx, w.f)
 	if !absent(err) {
-		return v, false, w.unlessFound(err, cause)
+		return v, false, w.unlessFound(err)
 	}
-	lost := errors.Is(cause, failover.ErrOutcomeUnknown)
-	return v, lost, cause
+	return v, codeOf(cause) == ErrOutcomeUnknown, cause
 }
 
 // unlessFound: a look that failed for want of an answer leaves the outcome
 // unknown; a look that saw another act says so.
-func (w *write[T]) unlessFound(err, cause error) error {
+func (w *write[T]) unlessFound(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -193,34 +195,40 @@ func (w *write[T]) unlessFound(err, cause error) error {
 		return err
 	default:
 	}
-	if w.settledAt.IsZero() && !errors.Is(cause, failover.ErrOutcomeUnknown) {
-		w.settledAt = time.Now()
-	}
+	w.settledAt = later(w.settledAt, time.Now())
 	return ErrOutcomeUnknown
 }
 
 // name completes the error that leaves Write: its Number and, for an unknown
-// outcome, how to resolve it.
-func (w *write[T]) name(err error, ctx context.Context) { //nolint:revive // err is what the method is about
+// outcome, when to ask again and how. It reports whether the outcome is unknown.
+func (w *write[T]) name(err error) bool {
 	var e *Error
 	if !errors.As(err, &e) {
-		return
+		return false
 	}
 	e.Number = w.number
 	if e.Code != ErrOutcomeUnknown {
-		return
+		return false
 	}
-	settledAt, values := w.settledAt, ctx
-	e.resolve = func(ctx context.Context) (bool, error) {
-		ctx = context.WithValue(ctx, callKey{}, callOf(values))
-		_, err := w.find(ctx, w.f)
+	e.RetryAfter = max(0, time.Until(w.settledAt))
+	e.resolve = w.resolve(e)
+	return true
+}
+
+func (w *write[T]) resolve(e *Error) func(ctx context.Context) (bool, error) {
+	settledAt := w.settledAt
+	return func(ctx context.Context) (bool, error) {
+		asked := time.Now()
+		_, err := w.find(context.WithValue(ctx, callKey{}, w.call), w.f)
 		switch {
 		case err == nil:
 			return true, nil
 		case !absent(err):
 			return false, wrap(err, w.call)
-		case time.Now().Before(settledAt):
-			return false, &Error{Code: ErrOutcomeUnknown, Op: e.Op, System: e.System, Campus: e.Campus, Number: e.Number, resolve: e.resolve}
+		case asked.Before(settledAt):
+			again := *e
+			again.RetryAfter = max(0, time.Until(settledAt))
+			return false, &again
 		}
 		return false, nil
 	}
@@ -249,4 +257,40 @@ func sleepUntil(ctx context.Context, at time.Time) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// lostWrites remembers until when lost writes of this process may still run, by
+// system and number, so that a caller who repeats at once does not put a second
+// one beside the first. The zero value is ready.
+type lostWrites struct {
+	mu sync.Mutex
+	at map[string]time.Time
+}
+
+func lostKey(op Op, number string) string { return string(op.System) + "|" + number }
+
+func (l *lostWrites) until(op Op, number string) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.at[lostKey(op, number)]
+}
+
+func (l *lostWrites) note(op Op, number string, at time.Time) {
+	if number == "" {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.at == nil {
+		l.at = map[string]time.Time{}
+	}
+	now := time.Now()
+	maps.DeleteFunc(l.at, func(_ string, at time.Time) bool { return at.Before(now) })
+	l.at[lostKey(op, number)] = at
+}
+
+func (l *lostWrites) forget(op Op, number string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.at, lostKey(op, number))
 }

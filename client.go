@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 
@@ -27,6 +28,7 @@ type Client struct {
 	tracer   *tracing.Tracer
 	agent    string
 	fhir     map[campus.SystemID]*fhir.Client
+	lost     lostWrites
 }
 
 // New checks cfg and returns a Client. It does no I/O, so it works while every
@@ -47,6 +49,7 @@ func New(cfg Config) (*Client, error) {
 	if cfg.MaxBody <= 0 {
 		cfg.MaxBody = fhir.DefaultMaxBody
 	}
+	cfg.MaxBody = min(cfg.MaxBody, math.MaxInt64-1)
 	c := &Client{config: cfg, topology: topology, fhir: map[campus.SystemID]*fhir.Client{}, agent: "hospital-go/" + Version}
 	if cfg.UserAgent != "" {
 		c.agent = cfg.UserAgent + " " + c.agent

@@ -22,8 +22,9 @@
 // caller stores before the call ([NewNumber]). The call may then be repeated
 // with the same Number, after a crash too, and happens once. When the SDK cannot
 // find out what became of a write within the time given, it says so with
-// [ErrOutcomeUnknown]: do not send another one under a new Number; repeat the
-// call with the same Number, or ask [Error.Resolve] later.
+// [ErrOutcomeUnknown]: do not send another one under a new Number. After the
+// error's RetryAfter ask [Error.Resolve], or repeat the call with the same Number;
+// within one process a call repeated sooner waits by itself.
 //
 // # Errors
 //

@@ -1,6 +1,7 @@
 package hospital
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -49,8 +50,14 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	out := req.WithContext(ctx)
 	out.URL, out.Header = u, req.Header.Clone()
 	d.client.mark(out.Header, c)
+	if fc.Kind == campus.ReadStrong {
+		out.Header.Set("Cache-Control", "no-cache") // servers re-use an equal search's result
+	}
 	d.nameCampus(out, c.campus, i)
 	resp, err := d.do(ctx, c, fc, out)
+	if fc.Kind == campus.Write {
+		c.note(err)
+	}
 	if err != nil && i.Previous != nil {
 		err = fmt.Errorf("%w: %w", fhir.ErrCursorLost, err)
 	}
@@ -89,7 +96,7 @@ func (d *doer) describe(c *call, i fhir.Interaction, req *http.Request) *failove
 		fc.Repeat = c.op.Repeat
 	case i.Creates:
 		fc.Repeat, fc.Creates = Guarded, true
-	case req.Header.Get("If-Match") != "":
+	case failover.RepeatOf(req) == Guarded:
 		fc.Repeat = Guarded
 	case req.Header.Get("If-None-Exist") != "":
 		fc.Repeat = Keyed
@@ -146,20 +153,23 @@ func (c *Client) Local(origin Origin, reference string) (typ, id string, ok bool
 	if err != nil || reference == "" {
 		return "", "", false
 	}
-	if u.IsAbs() {
+	absolute := u.IsAbs()
+	if absolute {
 		if u, err = c.relative(origin.Endpoint, u); err != nil {
 			return "", "", false
 		}
 	}
-	parts := strings.Split(strings.Trim(u.Path, "/"), "/")
-	if len(parts) >= 4 && parts[len(parts)-2] == "_history" {
-		parts = parts[:len(parts)-2]
+	parts := strings.Split(strings.TrimPrefix(u.Path, "/"), "/")
+	if by := c.topology.System(origin.System); absolute && by != nil && by.CampusBy.In == "path" && parts[0] == by.CampusBy.Word(origin.Campus) {
+		parts = parts[1:]
 	}
-	if len(parts) < 2 || u.RawQuery != "" || u.Fragment != "" {
-		return "", "", false
+	if len(parts) == 4 && parts[2] == "_history" {
+		parts = parts[:2]
 	}
-	typ, id = parts[len(parts)-2], parts[len(parts)-1]
-	return typ, id, (len(parts) == 2 || u.Host != "") && fhir.ValidID(id)
+	if len(parts) != 2 || u.RawQuery != "" || u.Fragment != "" {
+		return "", "", false // another tenant's path, too
+	}
+	return parts[0], parts[1], fhir.ValidType(parts[0]) && fhir.ValidID(parts[1])
 }
 
 // Names reports whether a reference found in an answer from origin is to typ/id.
@@ -211,10 +221,7 @@ func (d *doer) nameCampus(req *http.Request, id campus.ID, i fhir.Interaction) {
 	if by.In == "" {
 		return
 	}
-	word := by.Values[id]
-	if word == "" {
-		word = string(id)
-	}
+	word := by.Word(id)
 	followed := i.Previous != nil && !i.Restart
 	switch by.In {
 	case "header":
@@ -250,20 +257,16 @@ func (c *Client) mark(h http.Header, call *call) {
 func classify(i fhir.Interaction, resp *http.Response, body []byte) failover.Verdict {
 	v := failover.ClassifyStatus(nil, resp)
 	shape, typ := fhir.ShapeOf(resp, body)
-	foreign := failover.Verdict{Outcome: failover.Unknown, Fault: failover.FaultForeign}
+	v.Stated = shape == fhir.ShapeOutcome
+	v.Empty = i.Name == "search-type" && shape == fhir.ShapeResource && !bytes.Contains(body, []byte(`"entry"`))
+	wrong := i.Expect != "" && typ != i.Expect && shape != fhir.ShapeEmpty
 	switch {
 	case v.Outcome == failover.NotExecuted || v.Fault == failover.FaultOverload:
 		return v
-	case shape == fhir.ShapeForeign && resp.StatusCode < 500:
-		return foreign
-	case v.Outcome == failover.Committed && shape == fhir.ShapeOutcome && i.Expect != "":
-		return foreign // an error dressed as success
-	case v.Outcome == failover.Committed && shape == fhir.ShapeResource && i.Expect != "" && typ != i.Expect:
-		return foreign
-	case v.Outcome == failover.Rejected && shape == fhir.ShapeResource:
-		return foreign // a refusal in FHIR is an OperationOutcome
-	case resp.StatusCode == http.StatusRequestEntityTooLarge && shape != fhir.ShapeOutcome:
-		return foreign
+	case shape == fhir.ShapeForeign && resp.StatusCode < 500,
+		v.Outcome == failover.Rejected && shape != fhir.ShapeOutcome, // a refusal in FHIR is an OperationOutcome
+		v.Outcome == failover.Committed && wrong:                     // such as an error dressed as success
+		return failover.Verdict{Outcome: failover.Unknown, Fault: failover.FaultForeign}
 	}
 	return v
 }

@@ -49,7 +49,7 @@ const (
 var advice = map[Code]string{
 	ErrNotFound:         "not found",
 	ErrConflict:         "somebody else was first; read again and decide",
-	ErrOutcomeUnknown:   "it may have happened; repeat the call with the same Number, or Resolve, never under a new Number",
+	ErrOutcomeUnknown:   "it may have happened; after RetryAfter Resolve it or repeat the call with the same Number, never under a new one",
 	ErrNumberReused:     "this Number already names another act; use a new one",
 	ErrIdentityMismatch: "the number belongs to somebody of another name, birth date or sex; check the identity",
 	ErrAmbiguousPatient: "several records carry this PatientID; have them merged",
@@ -98,7 +98,8 @@ type Error struct {
 	Number string
 	// Attempts is how many requests the deciding step took.
 	Attempts int
-	// RetryAfter is the server's wish, zero if it had none.
+	// RetryAfter is the server's wish, zero if it had none; of an unknown outcome,
+	// how long the lost request may still run.
 	RetryAfter time.Duration
 	// Reason refines ErrRefused and ErrInvalidArgument, in fixed words of a verb.
 	Reason string
@@ -192,6 +193,7 @@ var codes = []struct {
 	{failover.ErrTooLarge, ErrTooLarge},
 	{failover.ErrAuthorize, ErrForbidden},
 	{failover.ErrBody, ErrInvalidArgument},
+	{failover.ErrRejected, ErrRefused},
 	{fhir.ErrTooLarge, ErrTooLarge},
 	{fhir.ErrPageLost, ErrPageLost},
 	{context.Canceled, ErrCanceled},

@@ -2,6 +2,8 @@ package hospital
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 
 	"github.com/hospital-go/hospital/campus"
@@ -128,6 +130,30 @@ type call struct {
 	op        Op
 	campus    campus.ID
 	requestID string
+
+	mu        sync.Mutex
+	wrote     bool      // a write of this call reached a server, or may have
+	settledAt time.Time // when the last of those of unknown outcome has surely ended
+}
+
+// note remembers what became of a write, so that whatever happens afterwards is
+// not taken for the whole truth.
+func (c *call) note(err error) {
+	var lost *failover.Error
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case err == nil:
+		c.wrote = true
+	case errors.As(err, &lost) && lost.Outcome == failover.Unknown:
+		c.wrote, c.settledAt = true, later(c.settledAt, lost.SettledAt)
+	}
+}
+
+func (c *call) written() (wrote bool, settledAt time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.wrote, c.settledAt
 }
 
 type callKey struct{}

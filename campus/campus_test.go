@@ -97,6 +97,24 @@ func TestWriters(t *testing.T) {
 	}
 }
 
+// A copy that took over as writer: the old original must not answer strong reads,
+// and both must never be written.
+func TestOneWriterPerLineage(t *testing.T) {
+	t.Parallel()
+	d := group()
+	d.Stores[1].Writers = []campus.DataCenterID{"dr"}
+	_, err := campus.New(d)
+	require.ErrorIs(t, err, campus.ErrInvalid, "original and copy would both be written")
+
+	d.Stores[0] = campus.Store{ID: "his", ReplicaOf: "his-dr"}
+	d.Stores[1] = campus.Store{ID: "his-dr", Writers: []campus.DataCenterID{"dr"}}
+	topology, err := campus.New(d)
+	require.NoError(t, err)
+	route, err := topology.Route(campus.HIS, "hankou", campus.ReadStrong)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"0 his/dr/A"}, ids(route))
+}
+
 func TestNoEndpoint(t *testing.T) {
 	t.Parallel()
 	d := group()
@@ -121,6 +139,8 @@ func TestNewReportsEveryFault(t *testing.T) {
 		"datacenters[0].role":        func(d *campus.Description) { d.DataCenters[0].Role = "main" },
 		"systems[0].campusBy.in":     func(d *campus.Description) { d.Systems[0].CampusBy.In = "cookie" },
 		"systems[0].campusBy.name":   func(d *campus.Description) { d.Systems[0].CampusBy.In = "header" },
+		"systems[0].id":              func(d *campus.Description) { d.Systems[0].ID = "a/b" },
+		"stores[1].writers[0]":       func(d *campus.Description) { d.Stores[1].Writers = []campus.DataCenterID{"dc-b"} },
 		"systems[0].campusBy.values": func(d *campus.Description) { d.Systems[0].CampusBy.Values = map[campus.ID]string{"moon": "1"} },
 		"stores[1].replicaOf":        func(d *campus.Description) { d.Stores[1].ReplicaOf = "moon" },
 		"stores[0].replicaOf":        func(d *campus.Description) { d.Stores[0].ReplicaOf = "his" },
@@ -194,6 +214,9 @@ func TestRebase(t *testing.T) {
 		"https://a.test/fhirx/Patient/1":         "",
 		"https://a.test/fhir/../admin":           "",
 		"https://a.test/fhir/%2e%2e/admin":       "",
+		"https://a.test/fhir/..;/manager":        "",
+		"https://a.test/fhir/..%5c..%5cadmin":    "",
+		"https://a.test/fhir/..%252fadmin":       "",
 		"https://a.test/other":                   "",
 		"http://a.test/fhir/Patient/1":           "",
 		"https://a.test:8443/fhir/Patient/1":     "",
@@ -230,7 +253,7 @@ func TestPatientID(t *testing.T) {
 		{Issuer: campus.ResidentIDIssuer, Value: "110101199003075672"}:     true,
 		{Issuer: campus.ResidentIDIssuer, Value: "110101199003075673"}:     false,
 		{Issuer: campus.ResidentIDIssuerHL7C, Value: "11010519491231002X"}: true,
-		{Issuer: campus.ResidentIDIssuerHL7C, Value: "11010519491231002x"}: true,
+		{Issuer: campus.ResidentIDIssuerHL7C, Value: "11010519491231002x"}: false,
 		{Issuer: campus.ResidentIDIssuerHL7C, Value: "X1010519491231002X"}: false,
 	} {
 		if valid {

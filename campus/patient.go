@@ -9,8 +9,10 @@ import (
 )
 
 // PatientID (患者标识) names a patient: who issued the number, and the number. The same value
-// from two issuers is two people. It prints as its kind only, on every route;
-// read the fields to use them.
+// from two issuers is two people. Packages fmt and slog print its kind only; read
+// the fields to use them. encoding/json writes it in full, so that a program can
+// store it, and fmt sees through an unexported field of another struct: keep it
+// in exported ones.
 type PatientID struct {
 	// Issuer is the identifier system (Identifier.system), such as urn:oid:2.16....
 	Issuer string
@@ -35,7 +37,7 @@ func (p PatientID) Validate() error {
 	switch {
 	case p.Issuer == "" || p.Value == "":
 		return fmt.Errorf("%w: issuer and value are both required", ErrInvalidPatientID)
-	case len(p.Issuer) > 256 || len(p.Value) > 256 || strings.ContainsAny(p.Issuer+p.Value, "|\\,\n\r\x00"):
+	case len(p.Issuer) > 256 || len(p.Value) > 256 || strings.ContainsAny(p.Issuer+p.Value, "|\\,$\n\r\x00"):
 		return fmt.Errorf("%w: too long, or holds a character that would change a search", ErrInvalidPatientID)
 	case (p.Issuer == ResidentIDIssuer || p.Issuer == ResidentIDIssuerHL7C) && !ValidResidentID(p.Value):
 		return fmt.Errorf("%w: wrong check digit in a resident identity number", ErrInvalidPatientID)
@@ -44,7 +46,8 @@ func (p PatientID) Validate() error {
 }
 
 // ValidResidentID reports whether s is an 18-character resident identity number
-// with the right check digit; X, in either case, stands for ten.
+// with the right check digit; a capital X stands for ten. A small one is refused:
+// servers compare it as another number, and one person becomes two.
 func ValidResidentID(s string) bool {
 	if len(s) != 18 {
 		return false
@@ -52,7 +55,7 @@ func ValidResidentID(s string) bool {
 	sum := 0
 	for i := range 18 {
 		d := int(s[i]) - '0'
-		if i == 17 && (s[i] == 'X' || s[i] == 'x') {
+		if i == 17 && s[i] == 'X' {
 			d = 10
 		} else if d < 0 || d > 9 {
 			return false

@@ -98,8 +98,9 @@ func (c *checker) build() *Topology {
 // policy computes one Route.
 func (t *Topology) policy(campus *Campus, system SystemID, kind Kind, order map[DataCenterID]int) Route {
 	var route Route
+	writer := t.writer(campus, system)
 	for _, e := range t.endpoints {
-		if e.System == system && e.Serves(campus.ID) && e.allows(kind) {
+		if e.System == system && e.Serves(campus.ID) && e.allows(kind, writer) {
 			route = append(route, Hop{Endpoint: e, Tier: e.tier(campus)})
 		}
 	}
@@ -112,15 +113,27 @@ func (t *Topology) policy(campus *Campus, system SystemID, kind Kind, order map[
 	return route
 }
 
-func (e *Endpoint) allows(kind Kind) bool {
-	original := e.store.ReplicaOf == "" || len(e.store.Writers) > 0
+// writer is the store that takes this campus's writes, "" when none does.
+func (t *Topology) writer(campus *Campus, system SystemID) StoreID {
+	for _, e := range t.endpoints {
+		if e.System == system && e.Serves(campus.ID) && e.Writes() {
+			return e.Store
+		}
+	}
+	return ""
+}
+
+// allows: a strong read sees the store that is written and no other, through
+// any of its doors.
+func (e *Endpoint) allows(kind Kind, writer StoreID) bool {
+	current := (e.Store == writer || (writer == "" && e.store.ReplicaOf == "")) && (e.role == Active || e.Writes())
 	switch kind {
 	case Write:
 		return e.Writes()
 	case ReadStrong:
-		return original && (e.role == Active || e.Writes())
+		return current
 	default:
-		return (original && (e.role == Active || e.Writes())) || e.Readable
+		return current || e.Readable
 	}
 }
 

@@ -108,6 +108,14 @@ type CampusBy struct {
 	Values map[ID]string
 }
 
+// Word is the system's word for a campus.
+func (b CampusBy) Word(id ID) string {
+	if w := b.Values[id]; w != "" {
+		return w
+	}
+	return string(id)
+}
+
 // Store is one committed state (存储): data, ids, versions, fate.
 type Store struct {
 	ID StoreID

@@ -6,8 +6,10 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -101,15 +103,26 @@ func index[T any, K ~string](c *checker, list string, items []T, id func(*T) K) 
 			c.fault(place, "%q is already the id of %s[%d]", key, list, first)
 			continue
 		}
-		for part := range strings.SplitSeq(string(key), "/") {
-			if !validName.MatchString(part) {
-				c.fault(place, "%q must be 1 to 64 letters, digits, '-', '_' or '.'", key)
-				break
-			}
+		if !soundName(string(key), list == "endpoints") {
+			c.fault(place, "%q must be 1 to 64 letters, digits, '-', '_' or '.'", key)
 		}
 		out[key] = i
 	}
 	return out
+}
+
+// soundName keeps names fit for host names, paths and metrics. An endpoint's may
+// have parts.
+func soundName(name string, parts bool) bool {
+	if !parts {
+		return validName.MatchString(name) && strings.Trim(name, ".") != ""
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if !soundName(part, false) {
+			return false
+		}
+	}
+	return true
 }
 
 // refers faults a reference to what is not listed.
@@ -206,15 +219,33 @@ func (c *checker) system(i int) {
 	switch x.CampusBy.In {
 	case "", "path":
 	case "header", "query":
-		if x.CampusBy.Name == "" {
-			c.fault(place+".name", "must name the %s", x.CampusBy.In)
+		if !validParameter.MatchString(x.CampusBy.Name) || slices.Contains(reservedHeaders, strings.ToLower(x.CampusBy.Name)) {
+			c.fault(place+".name", "must name the %s by letters, digits and '-', and not one that HTTP or FHIR uses", x.CampusBy.In)
 		}
 	default:
 		c.fault(place+".in", "%q must be path, header, query or empty", x.CampusBy.In)
 	}
+	words := map[string]ID{}
 	for _, id := range slices.Sorted(maps.Keys(x.CampusBy.Values)) {
 		refers(c, place+".values", id, c.campuses, "campus")
+		word := x.CampusBy.Values[id]
+		if !soundName(word, false) {
+			c.fault(place+".values", "the word for %q must be 1 to 64 letters, digits, '-', '_' or '.'", id)
+		}
+		if other, twice := words[word]; twice {
+			c.fault(place+".values", "%q and %q have the same word", other, id)
+		}
+		words[word] = id
 	}
+}
+
+// validParameter starts with a letter, which keeps FHIR's own (_id) out.
+var validParameter = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,63}$`)
+
+// reservedHeaders must not be overwritten with a campus.
+var reservedHeaders = []string{
+	"accept", "authorization", "connection", "content-length", "content-type", "cookie", "host", "if-match", "if-none-exist",
+	"if-none-match", "prefer", "transfer-encoding", "upgrade", "user-agent", "x-request-id",
 }
 
 func (c *checker) store(i int) {
@@ -231,7 +262,12 @@ func (c *checker) store(i int) {
 		c.fault(place+".epoch", "must not be negative")
 	}
 	for j, dc := range x.Writers {
-		refers(c, fmt.Sprintf("%s.writers[%d]", place, j), dc, c.centers, "data centre")
+		at := fmt.Sprintf("%s.writers[%d]", place, j)
+		if refers(c, at, dc, c.centers, "data centre") && !slices.ContainsFunc(c.d.Endpoints, func(e Endpoint) bool {
+			return e.Store == x.ID && e.DataCenter == dc
+		}) {
+			c.fault(at, "no endpoint of store %q is in %q", x.ID, dc)
+		}
 	}
 }
 
@@ -270,9 +306,11 @@ func (c *checker) endpoint(i int) {
 func (c *checker) url(place, text string, allowPlain bool) *url.URL {
 	u, err := url.Parse(text)
 	switch {
-	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
+	case err != nil || u.Hostname() == "" || !validPort(u.Port()) || (u.Scheme != "http" && u.Scheme != "https"):
 		c.fault(place, "must be an absolute http or https URL")
 		return nil
+	case strings.ContainsAny(u.Path, "\\%;") || (strings.Trim(u.Path, "/") != "" && path.Clean(u.Path) != strings.TrimRight(u.Path, "/")):
+		c.fault(place, "must have a plain path, without dot segments or empty ones")
 	case u.User != nil:
 		c.fault(place, "must carry no user or password; use credentials")
 	case u.RawQuery != "" || u.Fragment != "":
@@ -282,6 +320,11 @@ func (c *checker) url(place, text string, allowPlain bool) *url.URL {
 	}
 	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
 	return u
+}
+
+func validPort(port string) bool {
+	n, err := strconv.Atoi(port)
+	return port == "" || (err == nil && n > 0 && n < 1<<16)
 }
 
 func loopback(host string) bool {
@@ -294,6 +337,8 @@ func (c *checker) oneWriterStore() {
 	if len(c.faults) > 0 {
 		return // the rule needs sound references
 	}
+	c.oneWriterPerLineage()
+	c.oneStorePerAddress()
 	for _, sys := range c.d.Systems {
 		for _, cam := range c.d.Campuses {
 			var writer StoreID
@@ -309,5 +354,40 @@ func (c *checker) oneWriterStore() {
 				writer = e.Store
 			}
 		}
+	}
+}
+
+// oneWriterPerLineage: of a store and its copies only one may be written, for
+// whatever campus, or the data splits.
+func (c *checker) oneWriterPerLineage() {
+	writers := map[StoreID]StoreID{}
+	for i := range c.d.Endpoints {
+		e := &c.d.Endpoints[i]
+		if !e.Writes() {
+			continue
+		}
+		root := e.store.ReplicaOf
+		if root == "" {
+			root = e.Store
+		}
+		if other, ok := writers[root]; ok && other != e.Store {
+			c.fault(fmt.Sprintf("endpoints[%d].store", i), "%s and %s, one the copy of the other, would both be written; name one writer", other, e.Store)
+		}
+		writers[root] = e.Store
+	}
+}
+
+// oneStorePerAddress: one server cannot be two stores.
+func (c *checker) oneStorePerAddress() {
+	first := map[string]int{}
+	for i := range c.d.Endpoints {
+		e := &c.d.Endpoints[i]
+		key := e.base.String()
+		j, known := first[key]
+		if known && (c.d.Endpoints[j].Store != e.Store || c.d.Endpoints[j].System == e.System) {
+			c.fault(fmt.Sprintf("endpoints[%d].url", i), "is also the address of endpoints[%d]", j)
+			continue
+		}
+		first[key] = i
 	}
 }

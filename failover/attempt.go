@@ -3,8 +3,11 @@ package failover
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
+	"math"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -28,55 +31,80 @@ func (attempter) RoundTrip(req *http.Request) (*http.Response, error) {
 	if s == nil {
 		return nil, errAttempt
 	}
-	defer s.release()
 	return r.attempt(s, t)
 }
 
-// next waits if it must, then chooses an endpoint and takes a place there.
+// next chooses an endpoint, takes a place there, and waits if it must. An
+// endpoint that takes nobody just now is passed over, not used up.
 func (r *run) next() (*site, ticket) {
-	limit, busy := r.client.options.MaxInFlight, 0
+	var passed []*site
+	busy := false
 	for {
 		now := time.Now()
-		s := r.pick(now)
+		s := r.pick(now, passed)
 		if s == nil {
 			r.nothingLeft(busy)
 			return nil, ticket{}
 		}
-		if !r.wait(s) {
+		t, ok := s.health[classOf(r.call.Kind)].admit(r.mayCanary(), r.lease(), now)
+		switch {
+		case !ok && r.others(s, passed, now):
+			passed = append(passed, s)
+			continue
+		case !s.acquire(r.client.options.MaxInFlight):
+			t.release()
+			passed, busy = append(passed, s), true
+			continue
+		case !r.wait(s):
+			t.release()
+			s.release()
 			return nil, ticket{}
-		}
-		t, ok := s.health[classOf(r.call.Kind)].admit(r.call.Repeat == Safe || r.call.Repeat == Guarded, now)
-		if !ok && !r.alone(s) {
-			r.tried = append(r.tried, s)
+		case s.drained.Load(): // while it waited
+			t.release()
+			s.release()
+			passed = append(passed, s)
 			continue
 		}
-		if s.acquire(limit) {
-			r.tried = append(r.tried, s)
-			return s, t
-		}
-		t.release()
 		r.tried = append(r.tried, s)
-		if busy++; busy > len(r.route) {
-			r.nothingLeft(busy)
-			return nil, ticket{}
-		}
+		return s, t
 	}
 }
 
-// alone reports whether s is the only endpoint that can serve: then a canary's
-// lease is no reason to wait.
-func (r *run) alone(s *site) bool {
+// mayCanary: only what may be repeated tries an endpoint that is coming back.
+func (r *run) mayCanary() bool { return r.call.Repeat == Safe || r.call.Repeat == Guarded }
+
+// lease is how long a canary may take.
+func (r *run) lease() time.Duration {
+	if r.call.AttemptTimeout > 0 {
+		return 2 * r.call.AttemptTimeout
+	}
+	return 2 * r.call.timeout()
+}
+
+// others reports whether somebody else can be expected to serve: then a canary's
+// lease is a reason to go there.
+func (r *run) others(s *site, passed []*site, now time.Time) bool {
 	for _, hop := range r.route {
 		other := r.client.sites[hop.Endpoint.Index()]
-		if other != s && r.candidate(other) {
-			return false
+		if other != s && r.candidate(other, passed) && r.rank(other, now) < behindAllTiers {
+			return true
 		}
 	}
-	return true
+	return false
+}
+
+func (r *run) nothingLeft(busy bool) {
+	switch {
+	case r.err != nil:
+	case busy:
+		r.err = &Error{Err: ErrBusy, Outcome: NotSent, Fault: FaultBusy}
+	default:
+		r.err = &Error{Err: ErrUnavailable, Outcome: NotSent}
+	}
 }
 
 // wait makes retries cost something: nothing for the first hop to a healthy
-// other endpoint, else a token of the budget and, at the same endpoint, a pause.
+// other endpoint, else a token of the budget and a pause.
 func (r *run) wait(s *site) bool {
 	if r.attempts == 0 {
 		return true
@@ -102,21 +130,13 @@ func (r *run) wait(s *site) bool {
 	}
 }
 
-func (r *run) nothingLeft(busy int) {
-	if r.err != nil {
-		return
-	}
-	if busy > 0 {
-		r.err = &Error{Err: ErrBusy, Outcome: NotSent, Fault: FaultBusy, Attempts: r.attempts}
-		return
-	}
-	r.err = &Error{Err: ErrUnavailable, Outcome: NotSent, Attempts: r.attempts}
-}
-
 // attempt sends one request to s.
 func (r *run) attempt(s *site, t ticket) (*http.Response, error) {
 	r.attempts++
-	a := Attempt{Call: r.call, Endpoint: s.endpoint, Method: r.req.Method, N: r.attempts, Reason: r.reason(s)}
+	f := &flight{
+		site: s, ticket: t, start: time.Now(),
+		attempt: Attempt{Call: r.call, Endpoint: s.endpoint, Method: r.req.Method, N: r.attempts, Reason: r.reason(s)},
+	}
 	r.last = s
 	ctx, cancel := r.attemptContext()
 	header := r.req.Header.Clone()
@@ -124,36 +144,49 @@ func (r *run) attempt(s *site, t ticket) (*http.Response, error) {
 		header = http.Header{}
 	}
 	if hook := r.client.options.Hooks.AttemptStart; hook != nil {
-		ctx = hook(ctx, a, header)
+		ctx = hook(ctx, f.attempt, header)
 	}
-	start := time.Now()
-	req, err := r.build(ctx, s, header)
-	if err != nil {
+	f.ctx = ctx
+	resp, v := r.send(f, header)
+	if r.call.MaxBody > 0 || resp == nil {
 		cancel()
-		return r.finish(s, t, nil, Verdict{NotSent, FaultBody}, a, ctx, start)
+		s.release()
+		return r.finish(f, resp, v)
+	}
+	resp.Body = &endBody{ReadCloser: resp.Body, end: func() { cancel(); s.release() }}
+	return r.finish(f, resp, v)
+}
+
+// flight is one attempt on its way.
+type flight struct {
+	site    *site
+	ticket  ticket
+	attempt Attempt
+	ctx     context.Context //nolint:containedctx // the attempt's own, for its time
+	start   time.Time
+}
+
+// send builds, authorizes and sends the request and judges what came of it.
+func (r *run) send(f *flight, header http.Header) (*http.Response, Verdict) {
+	s, w := f.site, &wire{adapter: f.site.adapter}
+	req, err := r.build(w.watch(f.ctx), s, header)
+	if err != nil {
+		return nil, Verdict{Outcome: NotSent, Fault: FaultBody}
 	}
 	if authorize := r.client.options.Authorize; authorize != nil {
-		if err := authorize(ctx, s.endpoint, req); err != nil {
-			cancel()
-			return r.finish(s, t, nil, Verdict{NotSent, FaultAuth}, a, ctx, start)
+		if err := authorize(f.ctx, s.endpoint, req); err != nil {
+			if req.Body != nil {
+				_ = req.Body.Close()
+			}
+			return nil, Verdict{Outcome: NotSent, Fault: FaultAuth}
 		}
 	}
-	var wire wire
-	req = req.WithContext(httptrace.WithClientTrace(ctx, wire.trace()))
 	resp, err := s.transport(r.call).RoundTrip(req)
 	if err != nil {
-		v := wire.verdict(ctx, err)
-		cancel()
-		return r.finish(s, t, nil, v, a, ctx, start)
+		return nil, w.verdict(f.ctx, err)
 	}
 	resp.Request = r.shown(s, req)
-	v := r.read(ctx, s, resp)
-	if r.call.MaxBody > 0 {
-		cancel()
-	} else {
-		resp.Body = &cancelBody{ReadCloser: resp.Body, cancel: cancel}
-	}
-	return r.finish(s, t, resp, v, a, ctx, start)
+	return resp, r.read(f.ctx, s, resp)
 }
 
 func (r *run) reason(s *site) string {
@@ -220,7 +253,7 @@ func (r *run) shown(s *site, req *http.Request) *http.Request {
 		o.Lag = e.StoreOf().Lag
 	}
 	shown := &http.Request{Method: req.Method, URL: req.URL, Header: http.Header{}}
-	return shown.WithContext(withOrigin(context.WithoutCancel(r.ctx), o))
+	return shown.WithContext(withOrigin(context.Background(), o))
 }
 
 // read takes a bounded body into memory, so that a cut is this attempt's
@@ -238,24 +271,23 @@ func (r *run) read(ctx context.Context, s *site, resp *http.Response) Verdict {
 		resp.Body = io.NopCloser(bytes.NewReader(body))
 		switch {
 		case errors.Is(err, ErrTooLarge):
-			return Verdict{Unknown, FaultTooLarge}
+			return Verdict{Outcome: Unknown, Fault: FaultTooLarge}
 		case err != nil && ctx.Err() != nil:
-			return Verdict{Unknown, givenUp(ctx)}
+			return Verdict{Outcome: Unknown, Fault: givenUp(ctx)}
 		case err != nil:
-			return Verdict{Unknown, FaultCut}
+			return Verdict{Outcome: Unknown, Fault: FaultCut}
 		}
 	}
 	v := settle(classify(r.call, resp, body), resp.StatusCode, s.endpoint.Contract)
-	if v.Outcome == Rejected && r.lagging(s, resp.StatusCode) {
-		return Verdict{NotExecuted, FaultStale}
+	if r.lagging(s) && (v.Empty || resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusGone) {
+		return Verdict{Outcome: NotExecuted, Fault: FaultStale}
 	}
 	return v
 }
 
-// lagging: "not found" from a copy is no answer.
-func (r *run) lagging(s *site, status int) bool {
-	return r.call.Kind == campus.ReadAny && s.endpoint.StoreOf().ReplicaOf != "" &&
-		(status == http.StatusNotFound || status == http.StatusGone)
+// lagging: "nothing there" from a copy is no answer.
+func (r *run) lagging(s *site) bool {
+	return r.call.Kind == campus.ReadAny && s.endpoint.StoreOf().ReplicaOf != ""
 }
 
 // readAll reads at most limit bytes; the size the server announced is a hint it
@@ -265,7 +297,7 @@ func readAll(resp *http.Response, limit int64) ([]byte, error) {
 	if n := resp.ContentLength; n > 0 && n <= limit {
 		buf.Grow(int(min(n, 1<<20)) + bytes.MinRead)
 	}
-	n, err := buf.ReadFrom(io.LimitReader(resp.Body, limit+1))
+	n, err := buf.ReadFrom(io.LimitReader(resp.Body, min(limit, math.MaxInt64-1)+1))
 	if err == nil && n > limit {
 		err = ErrTooLarge
 	}
@@ -273,33 +305,64 @@ func readAll(resp *http.Response, limit int64) ([]byte, error) {
 }
 
 // wire watches what became of the connection.
-type wire struct{ gotConn, wrote atomic.Bool }
+type wire struct {
+	adapter                 bool
+	gotConn, wrote, refused atomic.Bool
+}
 
-func (w *wire) trace() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
+type wireKey struct{}
+
+// watch puts the wire where the transport and our own dialing find it.
+func (w *wire) watch(ctx context.Context) context.Context {
+	ctx = context.WithValue(ctx, wireKey{}, w)
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn:      func(httptrace.GotConnInfo) { w.gotConn.Store(true) },
 		WroteHeaders: func() { w.wrote.Store(true) },
+		TLSHandshakeDone: func(_ tls.ConnectionState, err error) {
+			if err != nil {
+				w.refused.Store(true)
+			}
+		},
+	})
+}
+
+// watched notes that no connection could be had. Without that note a failure
+// before sending is the request's own fault, such as an invalid header.
+func watched(dial DialFunc, limit time.Duration) DialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		w, _ := ctx.Value(wireKey{}).(*wire)
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		conn, err := dial(ctx, network, address)
+		if err != nil && w != nil {
+			w.refused.Store(true)
+		}
+		return conn, err
 	}
 }
 
 // verdict judges an attempt that brought no answer. Giving up between getting a
 // connection and hearing that the headers went out is Unknown: the writer may
-// have been at work just then.
+// have been at work just then. Of an adapter nothing is seen: it says, or it is Unknown.
 func (w *wire) verdict(ctx context.Context, err error) Verdict {
 	var stated interface{ Outcome() Outcome }
-	if errors.As(err, &stated) {
-		return Verdict{stated.Outcome(), FaultReset}
+	if errors.As(err, &stated) && stated.Outcome() != Committed {
+		return Verdict{Outcome: stated.Outcome(), Fault: FaultReset}
 	}
-	sent := w.wrote.Load() || (w.gotConn.Load() && ctx.Err() != nil)
+	sent := w.adapter || w.wrote.Load() || (w.gotConn.Load() && ctx.Err() != nil)
 	switch {
 	case ctx.Err() != nil && sent:
-		return Verdict{Unknown, givenUp(ctx)}
-	case ctx.Err() != nil: // waiting for a connection: dialing has a shorter limit of its own
-		return Verdict{NotSent, givenUp(ctx)}
+		return Verdict{Outcome: Unknown, Fault: givenUp(ctx)}
+	case ctx.Err() != nil && !w.refused.Load(): // waiting for a connection: dialing has a shorter limit of its own
+		return Verdict{Outcome: NotSent, Fault: givenUp(ctx)}
 	case sent:
-		return Verdict{Unknown, FaultReset}
+		return Verdict{Outcome: Unknown, Fault: FaultReset}
+	case w.gotConn.Load():
+		return Verdict{Outcome: NotSent, Fault: FaultReset}
+	case w.refused.Load():
+		return Verdict{Outcome: NotSent, Fault: FaultDial}
 	}
-	return Verdict{NotSent, FaultDial}
+	return Verdict{Outcome: NotSent, Fault: FaultBody}
 }
 
 func givenUp(ctx context.Context) Fault {
@@ -309,75 +372,94 @@ func givenUp(ctx context.Context) Fault {
 	return FaultTimeout
 }
 
-// finish is every attempt's one way out: health, hooks, what to keep of it, and
+// finish is every attempt's one way out: hooks, health, what to keep of it, and
 // whether to go on.
-func (r *run) finish(s *site, t ticket, resp *http.Response, v Verdict, a Attempt, ctx context.Context, start time.Time) (*http.Response, error) { //nolint:revive // ctx is one of the things an attempt leaves behind
+func (r *run) finish(f *flight, resp *http.Response, v Verdict) (*http.Response, error) {
 	now := time.Now()
 	status := 0
 	if resp != nil {
 		status = resp.StatusCode
 	}
 	if hook := r.client.options.Hooks.AttemptDone; hook != nil {
-		hook(ctx, a, Result{Outcome: v.Outcome, Fault: v.Fault, Status: status, Duration: now.Sub(start)})
+		hook(f.ctx, f.attempt, Result{Outcome: v.Outcome, Fault: v.Fault, Status: status, Duration: now.Sub(f.start)})
 	}
-	r.charge(s, t, v, now)
-	if v.Outcome == Committed || v.Outcome == Rejected {
+	r.charge(f, v, now)
+	if resp != nil && (v.Outcome == Committed || (v.Outcome == Rejected && !r.mayHaveRun())) {
 		r.err = nil
 		r.client.budgets[r.call.System].earn()
 		return resp, nil
 	}
-	err := r.failure(s, v, status)
+	err := r.failure(f.site, v, status)
 	if resp != nil {
 		err.RetryAfter = retryAfter(resp.Header, now)
 		if v.Fault == FaultOverload && err.RetryAfter > 0 {
-			s.pausedUntil(now.Add(err.RetryAfter))
+			f.site.pausedUntil(now.Add(err.RetryAfter))
 		}
 	}
-	r.keep(err)
-	r.again = r.goOn(s, v)
+	r.keep(err, status, f.site.endpoint.Contract)
+	r.again = r.goOn(f.site, v)
 	discard(resp)
 	return nil, errAttempt
+}
+
+// mayHaveRun: an earlier attempt of this write ended Unknown. A refusal now does
+// not tell what became of that one.
+func (r *run) mayHaveRun() bool {
+	return r.call.Repeat != Safe && r.err != nil && r.err.Outcome == Unknown
 }
 
 // charge applies the charging rules: local causes at once and to both classes;
 // a failure after sending only once the call succeeds elsewhere or another
 // operation fails here too; the caller's own doing never.
-func (r *run) charge(s *site, t ticket, v Verdict, now time.Time) {
+func (r *run) charge(f *flight, v Verdict, now time.Time) {
 	switch v.Fault {
 	case FaultNone:
-		t.success(now)
+		f.ticket.success(now)
 		for _, d := range r.doubts {
-			if d.site != s {
-				d.ticket.failure(d.fault, now)
+			if d.ticket.h != f.ticket.h {
+				d.charge(now)
 			}
 		}
 	case FaultDial:
 		for c := range classes {
-			other := t
+			t := f.ticket
 			if c != classOf(r.call.Kind) {
-				other = s.health[c].ticket()
+				t = f.site.health[c].ticket()
 			}
-			other.failure(v.Fault, now)
+			t.failure(v.Fault, now)
 		}
 	case FaultTimeout, FaultReset, FaultCut, FaultStatus, FaultForeign:
-		if r.outOfPatience(v) {
-			t.release()
+		if v.Fault == FaultTimeout && r.short() {
+			f.ticket.release()
 			return
 		}
-		if t.canary || t.doubt(r.call.Op, now) {
-			t.failure(v.Fault, now)
+		d := &doubt{ticket: f.ticket, fault: v.Fault}
+		if f.ticket.canary || f.ticket.doubt(r.call.Op, now) {
+			d.charge(now)
 			return
 		}
-		r.doubts = append(r.doubts, doubt{s, t, v.Fault})
-		r.client.verify(s, t, v.Fault)
+		r.doubts = append(r.doubts, d)
+		r.client.verify(f.site, d)
 	default:
-		t.release()
+		f.ticket.release()
 	}
 }
 
-// outOfPatience: a timeout counts against a server only when it had the time the operation gives it.
-func (r *run) outOfPatience(v Verdict) bool {
-	return v.Fault == FaultTimeout && r.ctx.Err() != nil && r.call.AttemptTimeout > 0
+// short: the attempt ended because the caller gave less time than the operation
+// does; that says nothing about the server.
+func (r *run) short() bool { return r.ctx.Err() != nil && (r.call.AttemptTimeout > 0 || r.hurried) }
+
+// doubt is a failure that may be the request's own fault; it is charged at most once.
+type doubt struct {
+	ticket  ticket
+	fault   Fault
+	charged atomic.Bool
+}
+
+func (d *doubt) charge(now time.Time) {
+	if d.charged.CompareAndSwap(false, true) {
+		d.ticket.failure(d.fault, now)
+	}
 }
 
 func (r *run) failure(s *site, v Verdict, status int) *Error {
@@ -399,6 +481,8 @@ func (r *run) failure(s *site, v Verdict, status int) *Error {
 		}
 	case e.Context != nil:
 		e.Err = ErrDeadline
+	case v.Outcome == Rejected:
+		e.Err = ErrRejected
 	case v.Fault == FaultAuth:
 		e.Err = ErrAuthorize
 	case v.Fault == FaultBody:
@@ -408,9 +492,16 @@ func (r *run) failure(s *site, v Verdict, status int) *Error {
 }
 
 // keep remembers the failure that decides: the first that may have been
-// executed, else the first.
-func (r *run) keep(err *Error) {
-	if r.err == nil || (err.Outcome == Unknown && r.err.Outcome != Unknown) {
+// executed, else the first. Of several lost requests the last to end counts. A
+// stale version (412 where versioning is proved) shows that no lost request can
+// succeed any more: it did, or never will.
+func (r *run) keep(err *Error, status int, c campus.Contract) {
+	switch {
+	case r.mayHaveRun() && status == http.StatusPreconditionFailed && r.call.Repeat == Guarded && !r.call.Creates && c.Versioning:
+		r.err.SettledAt = time.Now()
+	case r.mayHaveRun() && err.SettledAt.After(r.err.SettledAt):
+		r.err.SettledAt = err.SettledAt
+	case r.err == nil || (err.Outcome == Unknown && r.err.Outcome != Unknown):
 		r.err = err
 	}
 }
@@ -420,9 +511,9 @@ func (r *run) goOn(s *site, v Verdict) bool {
 		return false
 	}
 	limit := min(max(len(r.route), minAttempts), maxAttempts)
-	again, sameStore := mayRepeat(r.call, s, v.Outcome)
-	if sameStore {
-		r.store = s.endpoint.Store
+	again, proof := mayRepeat(r.call, s.endpoint.Contract, v.Outcome)
+	if proof {
+		r.store, r.proof = s.endpoint.Store, true
 	}
 	return again && r.attempts < limit
 }
@@ -430,7 +521,7 @@ func (r *run) goOn(s *site, v Verdict) bool {
 // final is the error of a call that brought no answer.
 func (r *run) final() error {
 	if r.err == nil {
-		r.err = r.failure(r.last, Verdict{NotSent, FaultCanceled}, 0)
+		r.err = r.failure(r.last, Verdict{Outcome: Unknown, Fault: FaultCanceled}, 0)
 	}
 	r.err.Attempts = r.attempts
 	return r.err

@@ -65,7 +65,7 @@ const (
 	FaultForeign  Fault = "foreign"   // something other than the server answered
 	FaultTooLarge Fault = "too_large" // the answer exceeds MaxBody
 	FaultCanceled Fault = "canceled"  // the caller gave up
-	FaultBody     Fault = "body"      // the request's own body could not be read
+	FaultBody     Fault = "request"   // the request cannot be sent: its body, its headers
 	FaultStale    Fault = "stale"     // a copy that may lag said "not found"
 )
 
@@ -74,6 +74,12 @@ type Verdict struct {
 	Outcome Outcome
 	// Fault is why, when the Outcome is not [Committed] and not [Rejected].
 	Fault Fault
+	// Empty: the answer says that there is nothing. From a copy that may lag that
+	// is no answer.
+	Empty bool
+	// Stated: the system itself said so, in its protocol's own form; see
+	// campus.Contract.RollsBackOn5xx.
+	Stated bool
 }
 
 // Classifier judges an answer by protocol. body is nil for streams (MaxBody 0).
@@ -107,6 +113,13 @@ type Call struct {
 	Endpoint campus.EndpointID
 	// Store confines the call to endpoints of one Store. Empty for none.
 	Store campus.StoreID
+}
+
+func (c *Call) timeout() time.Duration {
+	if c.Timeout <= 0 {
+		return DefaultTimeout
+	}
+	return c.Timeout
 }
 
 // DefaultTimeout bounds a call that names no time.

@@ -2,6 +2,7 @@ package failover
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +17,7 @@ const MaxRetryAfter = 5 * time.Minute
 // plain HTTP. An HTML page is never such a system's answer.
 func ClassifyHTTP(call *Call, resp *http.Response, _ []byte) Verdict {
 	if strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
-		return Verdict{Unknown, FaultForeign}
+		return Verdict{Outcome: Unknown, Fault: FaultForeign}
 	}
 	return ClassifyStatus(call, resp)
 }
@@ -25,23 +26,23 @@ func ClassifyHTTP(call *Call, resp *http.Response, _ []byte) Verdict {
 func ClassifyStatus(_ *Call, resp *http.Response) Verdict {
 	switch s := resp.StatusCode; {
 	case s == http.StatusTooManyRequests:
-		return Verdict{NotExecuted, FaultOverload}
+		return Verdict{Outcome: NotExecuted, Fault: FaultOverload}
 	case s == http.StatusMisdirectedRequest, s == http.StatusTooEarly:
-		return Verdict{NotExecuted, FaultStatus}
+		return Verdict{Outcome: NotExecuted, Fault: FaultStatus}
 	case s == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") != "":
-		return Verdict{Unknown, FaultOverload}
+		return Verdict{Outcome: Unknown, Fault: FaultOverload}
 	case s == http.StatusNotImplemented:
-		return Verdict{Rejected, FaultNone}
+		return Verdict{Outcome: Rejected, Fault: FaultNone}
 	case s == http.StatusProxyAuthRequired, s == http.StatusRequestTimeout:
-		return Verdict{Unknown, FaultForeign}
+		return Verdict{Outcome: Unknown, Fault: FaultForeign}
 	case s >= 500:
-		return Verdict{Unknown, FaultStatus}
+		return Verdict{Outcome: Unknown, Fault: FaultStatus}
 	case s == http.StatusNotModified, s >= 200 && s < 300:
-		return Verdict{Committed, FaultNone}
+		return Verdict{Outcome: Committed, Fault: FaultNone}
 	case s >= 400:
-		return Verdict{Rejected, FaultNone}
+		return Verdict{Outcome: Rejected, Fault: FaultNone}
 	}
-	return Verdict{Unknown, FaultForeign} // 1xx, 3xx: a redirect is not an answer
+	return Verdict{Outcome: Unknown, Fault: FaultForeign} // 1xx, 3xx: a redirect is not an answer
 }
 
 // settle applies what the endpoint's contract says of a status.
@@ -49,10 +50,8 @@ func settle(v Verdict, status int, c campus.Contract) Verdict {
 	if v.Outcome != Unknown || v.Fault == FaultForeign {
 		return v
 	}
-	for _, s := range c.NotExecuted {
-		if s == status {
-			v.Outcome = NotExecuted
-		}
+	if slices.Contains(c.NotExecuted, status) || (status >= 500 && v.Stated && c.RollsBackOn5xx) {
+		v.Outcome = NotExecuted
 	}
 	return v
 }

@@ -24,7 +24,9 @@ type Options struct {
 	// Its error fails the attempt as NotSent.
 	Authorize func(ctx context.Context, e *campus.Endpoint, req *http.Request) error
 	// Adapters replace HTTP for single endpoints: routing, health and hooks stay.
-	// An error that has a method Outcome() Outcome states what happened.
+	// An error that has a method Outcome() Outcome states what happened; any other
+	// counts as Unknown. An adapter must end when the request's context does. It is
+	// never probed: after an ejection its next call finds out.
 	Adapters map[campus.EndpointID]http.RoundTripper
 	// Dial and DialTLS replace the network of a data centre; nil uses the machine's.
 	Dial, DialTLS map[campus.DataCenterID]DialFunc
@@ -79,7 +81,7 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// Close ends the probes and closes idle connections. Calls in flight finish;
+// Close must not be called from a hook. It ends the probes and closes idle connections. Calls in flight finish;
 // later ones fail with [ErrClosed].
 func (c *Client) Close() error {
 	c.mu.Lock()
@@ -104,17 +106,13 @@ type run struct {
 	attempts int
 	tried    []*site
 	store    campus.StoreID
+	proof    bool // only endpoints whose contract makes a repetition harmless
+	hurried  bool // the caller's deadline is sooner than the operation's
 	last     *site
 	freeHop  bool // the hop without budget and backoff has been used
 	again    bool
-	doubts   []doubt // failures to be charged if the call succeeds elsewhere
-	err      *Error  // the deciding failure so far
-}
-
-type doubt struct {
-	site   *site
-	ticket ticket
-	fault  Fault
+	doubts   []*doubt // failures to be charged if the call succeeds elsewhere
+	err      *Error   // the deciding failure so far
 }
 
 type runKey struct{}
@@ -140,29 +138,29 @@ func (c *Client) Do(ctx context.Context, call *Call, req *http.Request) (*http.R
 	if c.isClosed() {
 		return nil, &Error{Err: ErrClosed, Outcome: NotSent}
 	}
-	timeout := call.Timeout
-	if timeout <= 0 {
-		timeout = DefaultTimeout
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	timeout := call.timeout()
+	deadline, has := ctx.Deadline()
 	r := &run{client: c, call: call, route: route, req: req, store: call.Store}
+	r.hurried = has && time.Until(deadline) < timeout
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	r.ctx = context.WithValue(ctx, runKey{}, r)
 	if ctx.Err() != nil {
 		cancel()
-		return nil, r.failure(nil, Verdict{NotSent, FaultTimeout}, 0)
+		return nil, r.failure(nil, Verdict{Outcome: NotSent, Fault: FaultTimeout}, 0)
 	}
 	outer := &http.Request{Method: req.Method, URL: placeholder, Header: http.Header{}}
 	resp, err := c.loop.Do(&retryablehttp.Request{Request: outer.WithContext(r.ctx)})
 	if err != nil || resp == nil || r.err != nil {
-		cancel()
 		discard(resp)
-		return nil, r.final()
+		err := r.final()
+		cancel()
+		return nil, err
 	}
 	if call.MaxBody > 0 {
 		cancel()
 		return resp, nil
 	}
-	resp.Body = &cancelBody{ReadCloser: resp.Body, cancel: cancel}
+	resp.Body = &endBody{ReadCloser: resp.Body, end: cancel}
 	return resp, nil
 }
 
@@ -172,14 +170,15 @@ func (c *Client) isClosed() bool {
 	return c.closed
 }
 
-// cancelBody ends the call's context when the body is closed, not at headers.
-type cancelBody struct {
+// endBody ends what a stream holds when its body is closed, not at headers.
+type endBody struct {
 	io.ReadCloser
-	cancel context.CancelFunc
+	end  func()
+	once sync.Once
 }
 
-func (b *cancelBody) Close() error {
-	defer b.cancel()
+func (b *endBody) Close() error {
+	defer b.once.Do(b.end)
 	return b.ReadCloser.Close()
 }
 

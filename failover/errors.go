@@ -23,10 +23,13 @@ var (
 	ErrTooLarge = errors.New("failover: answer too large; ask for less or raise the limit")
 	// ErrAuthorize: no credentials could be had for the endpoint.
 	ErrAuthorize = errors.New("failover: could not authorize; check the endpoint's credentials")
+	// ErrRejected: an adapter stated that its system refused.
+	ErrRejected = errors.New("failover: refused by the system")
 	// ErrClosed: the client was closed.
 	ErrClosed = errors.New("failover: client is closed")
-	// ErrBody: the request's body could not be read (again).
-	ErrBody = errors.New("failover: request body cannot be read again; set GetBody")
+	// ErrBody: the request cannot be sent, or not sent again: an invalid header, a
+	// body that cannot be read anew. Nothing was executed.
+	ErrBody = errors.New("failover: the request cannot be sent; check its headers, and set GetBody for a body")
 )
 
 // Error is a call that brought no answer. It never carries a URL, a header, a

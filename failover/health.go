@@ -40,7 +40,9 @@ const (
 	ratioWindow        = 10 * time.Second
 	firstEjection      = 5 * time.Second
 	longestEjection    = time.Minute
-	canaryLease        = 10 * time.Second
+	// longestReturning ends the proving of an endpoint that serves: writes that may
+	// not be canaries have to come back some time.
+	longestReturning = time.Minute
 	// doubtWindow is how long an uncharged failure waits for another operation to fail too.
 	doubtWindow = 10 * time.Second
 )
@@ -69,7 +71,8 @@ type health struct {
 	failures   int           // charged, in a row
 	successes  int           // in a row, while not Healthy
 	ejections  int
-	until      time.Time // Ejected: no canary before
+	until      time.Time // Ejected: not before
+	since      time.Time // the present state began
 	healthyAt  time.Time
 	lease      time.Time // Returning: the canary's lease ends
 	doubtOp    string    // an operation that failed without being charged
@@ -97,23 +100,43 @@ type ticket struct {
 	h          *health
 	generation uint64
 	canary     bool
+	lease      time.Time
 }
 
 // admit says whether the endpoint may take a call now. A Returning endpoint
-// leases one canary at a time, to calls that may be repeated; so does an Ejected
-// one whose time is over, once a probe has made it Returning.
-func (h *health) admit(mayCanary bool, now time.Time) (ticket, bool) {
-	t := ticket{h: h, generation: h.generation.Load()}
+// leases one canary at a time, to calls that may be repeated; a lease that ran
+// out is a failure; a minute without one is proof enough.
+func (h *health) admit(mayCanary bool, lease time.Duration, now time.Time) (ticket, bool) {
 	if h.current() != Returning {
-		return t, true
+		return h.ticket(), true
 	}
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !mayCanary || now.Before(h.lease) {
-		return t, false
+	to := Returning
+	switch {
+	case h.current() != Returning:
+		to = h.current()
+	case !h.lease.IsZero() && !now.Before(h.lease):
+		to = Ejected
+		h.enter(to, now)
+	case h.lease.IsZero() && now.Sub(h.since) >= longestReturning:
+		to = Healthy
+		h.enter(to, now)
 	}
-	h.lease, t.canary = now.Add(canaryLease), true
-	return t, true
+	t, ok := h.ticket(), to != Returning
+	if to == Returning && mayCanary && h.lease.IsZero() {
+		h.lease = now.Add(lease)
+		t.canary, t.lease, ok = true, h.lease, true
+	}
+	h.mu.Unlock()
+	switch to {
+	case Ejected:
+		h.notify(h.class, Returning, Ejected, "lease")
+		return t, false
+	case Healthy:
+		h.notify(h.class, Returning, Healthy, "time")
+	default:
+	}
+	return t, ok
 }
 
 func (h *health) ticket() ticket { return ticket{h: h, generation: h.generation.Load()} }
@@ -189,7 +212,7 @@ func (t ticket) release() {
 	}
 	t.h.mu.Lock()
 	defer t.h.mu.Unlock()
-	if t.generation == t.h.generation.Load() {
+	if t.h.lease.Equal(t.lease) {
 		t.h.lease = time.Time{}
 	}
 }
@@ -220,7 +243,7 @@ func (h *health) enter(to State, now time.Time) {
 	from := h.current()
 	h.state.Store(uint32(to))
 	h.successes = 0
-	h.lease = time.Time{}
+	h.lease, h.since = time.Time{}, now
 	if to == Suspect {
 		return
 	}

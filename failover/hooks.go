@@ -47,6 +47,7 @@ type Event struct {
 	// Class is "read" or "write".
 	Class    string
 	From, To State
-	// Cause is the fault that led here, or "recovered", "expired", "drained", "restored".
+	// Cause is the fault that led here, or "recovered", "probe" (it answered
+	// again), "lease" (its canary did not come back), "time", "drained", "restored".
 	Cause string
 }

@@ -2,29 +2,36 @@ package failover
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/hospital-go/hospital/campus"
 )
 
 // mayRepeat is the Repeat × Contract table: may a call whose last attempt ended
-// so at s be sent again, and must it stay in the same Store?
-func mayRepeat(call *Call, s *site, outcome Outcome) (again, sameStore bool) {
-	c := s.endpoint.Contract
+// so be sent again? proof means only in the same Store and only to endpoints
+// with as good a contract.
+func mayRepeat(call *Call, c campus.Contract, outcome Outcome) (again, proof bool) {
 	switch {
 	case outcome == Committed || outcome == Rejected:
 		return false, false
-	case outcome == NotSent || outcome == NotExecuted:
+	case outcome == NotSent || outcome == NotExecuted || call.Repeat == Safe:
 		return true, false
-	case call.Repeat == Safe:
-		return true, false
-	case call.Repeat == Guarded && call.Creates:
-		return c.UpdateCreate, true
-	case call.Repeat == Guarded:
-		return c.Versioning, true
-	case call.Repeat == Keyed:
-		return c.ConditionalCreate == "atomic", true
 	}
-	return false, false
+	return proved(call, c), true
+}
+
+// proved: does the contract make a second sending harmless?
+func proved(call *Call, c campus.Contract) bool {
+	switch call.Repeat {
+	case Guarded:
+		return (call.Creates && c.UpdateCreate) || (!call.Creates && c.Versioning)
+	case Keyed:
+		return c.ConditionalCreate == campus.Atomic
+	default:
+		return call.Repeat == Safe
+	}
 }
 
 // Bounds of the attempts of one call.
@@ -69,23 +76,20 @@ func (b *budget) spend() bool {
 // pick returns the best endpoint of the route for the run's next attempt: not
 // drained, in its Store, not yet tried in this round, healthy ones of a tier
 // first. Paused and ejected ones are a last resort, in policy order.
-func (r *run) pick(now time.Time) *site {
-	if s := r.best(now); s != nil {
+func (r *run) pick(now time.Time, passed []*site) *site {
+	if s := r.best(now, passed); s != nil {
 		return s
 	}
-	if r.attempts == 0 || len(r.tried) == 0 {
-		return nil
-	}
 	r.tried = r.tried[:0] // every candidate had its turn
-	return r.best(now)
+	return r.best(now, passed)
 }
 
-func (r *run) best(now time.Time) *site {
+func (r *run) best(now time.Time, passed []*site) *site {
 	var best *site
 	bestRank := 0
 	for _, hop := range r.route {
 		s := r.client.sites[hop.Endpoint.Index()]
-		if !r.candidate(s) {
+		if !r.candidate(s, passed) {
 			continue
 		}
 		if rank := hop.Tier*8 + r.rank(s, now); best == nil || rank < bestRank {
@@ -95,24 +99,19 @@ func (r *run) best(now time.Time) *site {
 	return best
 }
 
-func (r *run) candidate(s *site) bool {
+func (r *run) candidate(s *site, passed []*site) bool {
 	if s.drained.Load() || (r.call.Endpoint != "" && s.endpoint.ID != r.call.Endpoint) ||
-		(r.store != "" && s.endpoint.Store != r.store) {
+		(r.store != "" && s.endpoint.Store != r.store) || (r.proof && !proved(r.call, s.endpoint.Contract)) {
 		return false
 	}
-	for _, t := range r.tried {
-		if t == s {
-			return false
-		}
-	}
-	return true
+	return !slices.Contains(r.tried, s) && !slices.Contains(passed, s)
 }
 
-// rank orders within a tier; what is ejected or paused goes behind every tier.
+// behindAllTiers is the rank of what is ejected or paused.
+const behindAllTiers = 64
+
 func (r *run) rank(s *site, now time.Time) int {
-	const behindAllTiers = 64
-	state := s.health[classOf(r.call.Kind)].current()
-	switch {
+	switch state := s.health[classOf(r.call.Kind)].current(); {
 	case s.paused(now):
 		return behindAllTiers + 2
 	case state == Ejected:

@@ -49,6 +49,9 @@ func (c *Client) probeUntilHealthy(s *site) {
 		case <-timer.C:
 		}
 		ok := c.alive(s)
+		if c.life.Err() != nil {
+			return // its failure was our own leaving
+		}
 		for _, h := range s.health {
 			h.probed(ok, time.Now())
 		}
@@ -77,16 +80,16 @@ func (c *Client) Reachable(ctx context.Context, system campus.SystemID) error {
 
 // verify settles a doubt: was it the request's fault or the endpoint's? One probe
 // at a time; if that fails too, the endpoint is charged.
-func (c *Client) verify(s *site, t ticket, fault Fault) {
+func (c *Client) verify(s *site, d *doubt) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed || !s.asking.CompareAndSwap(false, true) {
+	if c.closed || s.adapter || !s.asking.CompareAndSwap(false, true) {
 		return
 	}
 	c.probes.Go(func() {
 		defer s.asking.Store(false)
-		if !c.alive(s) {
-			t.failure(fault, time.Now())
+		if !c.alive(s) && c.life.Err() == nil {
+			d.charge(time.Now())
 		}
 	})
 }
@@ -96,6 +99,9 @@ func (c *Client) verify(s *site, t ticket, fault Fault) {
 func (c *Client) alive(s *site) bool { return c.aliveIn(c.life, s) }
 
 func (c *Client) aliveIn(ctx context.Context, s *site) bool {
+	if s.adapter {
+		return true // nobody knows how to ask; its calls will tell
+	}
 	timeout := probeTimeout
 	if s.endpoint.Role() == campus.Standby {
 		timeout = standbyTimeout

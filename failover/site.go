@@ -30,6 +30,7 @@ type DialFunc func(ctx context.Context, network, address string) (net.Conn, erro
 // site is one endpoint with what this process knows of it.
 type site struct {
 	endpoint *campus.Endpoint
+	adapter  bool
 	health   [classes]*health
 	inFlight atomic.Int64
 	drained  atomic.Bool
@@ -47,7 +48,7 @@ func newSite(e *campus.Endpoint, o *Options, notify func(*site, class, State, St
 		s.health[c] = newHealth(c, func(c class, from, to State, cause string) { notify(s, c, from, to, cause) })
 	}
 	if adapter := o.Adapters[e.ID]; adapter != nil {
-		s.pooled, s.fresh, s.probes = adapter, adapter, adapter
+		s.adapter, s.pooled, s.fresh = true, adapter, adapter
 		return s
 	}
 	s.pooled = newTransport(e, o, idleTimeout)
@@ -65,19 +66,18 @@ func newTransport(e *campus.Endpoint, o *Options, idle time.Duration) *http.Tran
 	if e.Role() == campus.Standby {
 		limit = standbyDialTimeout
 	}
-	return &http.Transport{
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			ctx, cancel := context.WithTimeout(ctx, limit)
-			defer cancel()
-			return dial(ctx, network, address)
-		},
-		DialTLSContext:         o.DialTLS[e.DataCenter],
+	t := &http.Transport{
+		DialContext:            watched(dial, limit),
 		TLSHandshakeTimeout:    tlsTimeout,
 		MaxIdleConns:           idlePerEndpoint,
 		MaxIdleConnsPerHost:    idlePerEndpoint,
 		IdleConnTimeout:        idle,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 	}
+	if dialTLS := o.DialTLS[e.DataCenter]; dialTLS != nil {
+		t.DialTLSContext = watched(dialTLS, limit+tlsTimeout)
+	}
+	return t
 }
 
 // transport chooses the connections for a call.

@@ -26,11 +26,10 @@ var _ http.RoundTripper = (*Transport)(nil)
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	call := t.Call
 	call.Repeat, call.Kind = RepeatOf(req), KindOf(req)
-	resp, err := t.Client.Do(req.Context(), &call, req)
-	if err != nil && req.Body != nil {
-		_ = req.Body.Close()
+	if req.Body != nil {
+		defer req.Body.Close() //nolint:errcheck // attempts read copies of it, or have read it
 	}
-	return resp, err
+	return t.Client.Do(req.Context(), &call, req)
 }
 
 // RepeatOf is what RFC 9110 lets a client assume of req.
@@ -39,7 +38,7 @@ func RepeatOf(req *http.Request) Repeat {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, "":
 		return Safe
 	case http.MethodPut, http.MethodDelete, http.MethodPatch:
-		if req.Header.Get("If-Match") != "" {
+		if etag := req.Header.Get("If-Match"); etag != "" && etag != "*" {
 			return Guarded
 		}
 	}

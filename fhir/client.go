@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -40,7 +41,7 @@ type Option func(*Client)
 func WithMaxBody(n int64) Option {
 	return func(c *Client) {
 		if n > 0 {
-			c.maxBody = n
+			c.maxBody = min(n, math.MaxInt64-1)
 		}
 	}
 }
@@ -52,10 +53,16 @@ func WithCheckedLinks() Option { return func(c *Client) { c.trustLinks = true } 
 // New returns a Client of the server at base, an absolute URL. It does no I/O.
 func New(doer Doer, base string, opts ...Option) (*Client, error) {
 	u, err := url.Parse(base)
-	if err != nil || u.Host == "" || doer == nil {
-		return nil, errors.New("fhir: New needs a Doer and an absolute base URL")
+	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || doer == nil {
+		return nil, errors.New("fhir: New needs a Doer and an absolute base URL without user and query")
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
+	if h, ok := doer.(*http.Client); ok {
+		// A redirect would carry a search's body, and a patient's number, elsewhere.
+		own := *h
+		own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		doer = &own
+	}
 	c := &Client{doer: doer, base: u, maxBody: DefaultMaxBody}
 	for _, o := range opts {
 		o(c)
@@ -116,9 +123,13 @@ func (c *Client) call(ctx context.Context, i Interaction, req *http.Request) ([]
 	body, err := io.ReadAll(io.LimitReader(resp.Body, c.maxBody+1))
 	switch {
 	case err != nil:
-		return nil, nil, fmt.Errorf("%w: %w", ErrCut, context.Cause(ctx))
+		return nil, nil, errors.Join(ErrCut, ctx.Err())
 	case int64(len(body)) > c.maxBody:
 		return nil, nil, ErrTooLarge
+	}
+	body = bytes.TrimSpace(body)
+	if resp.Request == nil {
+		resp.Request = req
 	}
 	r := &Response{Status: resp.StatusCode, ETag: resp.Header.Get("ETag"), HTTP: resp}
 	r.Location = locationID(resp.Header.Get("Location"), i.Type)
@@ -151,7 +162,7 @@ func (c *Client) request(ctx context.Context, method, path, query string, resour
 // decoded reads the resource of a successful answer, the zero T when the body is empty.
 func decoded[T r4.Resource](body []byte, resp *Response) (T, error) {
 	var none T
-	if len(bytes.TrimSpace(body)) == 0 {
+	if len(body) == 0 {
 		return none, nil
 	}
 	res, err := r4.Decode[T](body)
@@ -190,6 +201,19 @@ func locationID(location, typ string) string {
 	return ""
 }
 
+// ValidType reports whether s can be the name of a resource type.
+func ValidType(s string) bool {
+	if s == "" || len(s) > 64 || s[0] < 'A' || s[0] > 'Z' {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z') {
+			return false
+		}
+	}
+	return true
+}
+
 // ValidID reports whether s can be a logical id (section 2.24.0.1).
 func ValidID(s string) bool {
 	if s == "" || len(s) > 64 || s == "." || s == ".." {
@@ -203,10 +227,18 @@ func ValidID(s string) bool {
 	return true
 }
 
+// unwrapURL hides the texts of net/http's errors, which quote URLs; what they are
+// can still be asked with errors.Is and errors.As.
 func unwrapURL(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
-		return u.Err
+		return &transportError{err}
 	}
 	return err
 }
+
+type transportError struct{ err error }
+
+func (e *transportError) Error() string    { return "fhir: no answer came" }
+func (e *transportError) GoString() string { return e.Error() }
+func (e *transportError) Unwrap() error    { return e.err }

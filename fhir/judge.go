@@ -27,7 +27,7 @@ const (
 // beside the shape. A document that is cut or not JSON is foreign.
 func ShapeOf(resp *http.Response, body []byte) (Shape, string) {
 	if len(bytes.TrimSpace(body)) == 0 {
-		bodiless := resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified ||
+		bodiless := resp.StatusCode == http.StatusNoContent ||
 			(resp.StatusCode/100 == 2 && (resp.Header.Get("ETag") != "" || resp.Header.Get("Location") != ""))
 		if bodiless {
 			return ShapeEmpty, ""
@@ -52,10 +52,21 @@ func isJSON(contentType string) bool {
 	return err == nil && (media == MediaType || media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json"))
 }
 
+// succeeded: which statuses answer the interaction.
+func succeeded(i Interaction, status int) bool {
+	switch status {
+	case http.StatusOK:
+		return true
+	case http.StatusCreated, http.StatusNoContent:
+		return i.Name == "create" || i.Name == "update"
+	}
+	return false
+}
+
 // judge turns an answer that is not a success into its error.
 func judge(i Interaction, resp *http.Response, body []byte) error {
 	shape, typ := ShapeOf(resp, body)
-	ok := resp.StatusCode/100 == 2 || resp.StatusCode == http.StatusNotModified
+	ok := succeeded(i, resp.StatusCode)
 	switch {
 	case shape == ShapeForeign:
 		return ErrForeign
@@ -65,6 +76,8 @@ func judge(i Interaction, resp *http.Response, body []byte) error {
 			return ErrForeign
 		}
 		return newOutcomeError(resp.StatusCode, outcome)
+	case !ok && resp.StatusCode < 300:
+		return ErrUnexpected // 202, 206: not the answer, or not all of it
 	case !ok:
 		return ErrForeign // a refusal in FHIR is an OperationOutcome
 	case shape == ShapeEmpty && (i.Name == "create" || i.Name == "update"):

@@ -7,9 +7,11 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/internal/link"
 )
 
 const (
@@ -90,6 +92,7 @@ type search struct {
 	links     map[string]bool
 	delivered map[string]bool
 	restarts  int
+	total     int
 }
 
 func (s *search) page(ctx context.Context) (*Page, error) {
@@ -147,7 +150,7 @@ func (s *search) first(ctx context.Context, i Interaction) (*Page, error) {
 
 func (s *search) request(ctx context.Context) (*http.Request, error) {
 	q := s.query
-	if !ValidID(q.Type) {
+	if !ValidType(q.Type) {
 		return nil, ErrRequest
 	}
 	if !q.Post {
@@ -172,32 +175,30 @@ func (s *search) send(ctx context.Context, i Interaction, req *http.Request) (*P
 	if err != nil {
 		return nil, err
 	}
-	page, err := s.sort(bundle)
+	first := i.Previous == nil || i.Restart
+	page, err := s.sort(bundle, first)
 	if err != nil {
 		return nil, err
 	}
-	first := i.Previous == nil || i.Restart
-	if first && page.next == "" && bundle.Total != nil && *bundle.Total > len(page.Matches) && !s.asksForPart() {
-		return nil, ErrIncomplete
+	if first && bundle.Total != nil {
+		s.total = *bundle.Total
 	}
 	page.Response = resp
 	s.last = page
-	if s.restarts > 0 {
-		page.Matches = s.skip(page.Matches)
-	}
-	for _, r := range page.Matches {
-		s.delivered[key(r)] = true
+	page.Matches = s.fresh(page.Matches)
+	if page.next == "" && len(s.delivered) < s.total && !s.countOnly() {
+		return nil, ErrIncomplete
 	}
 	return page, nil
 }
 
-// asksForPart: the caller limited the answer, so fewer than all is no fault.
-func (s *search) asksForPart() bool {
-	return s.query.Params.Has("_count") || s.query.Params.Has("_summary")
+// countOnly: the caller asked for the number of matches, not for them.
+func (s *search) countOnly() bool {
+	return s.query.Params.Get("_summary") == "count" || s.query.Params.Get("_count") == "0"
 }
 
 // sort checks a page and sorts its entries.
-func (s *search) sort(bundle *r4.Bundle) (*Page, error) {
+func (s *search) sort(bundle *r4.Bundle, first bool) (*Page, error) {
 	if bundle.Type != r4.BundleTypeSearchset {
 		return nil, fmt.Errorf("%w: not a search result", ErrUnexpected)
 	}
@@ -207,7 +208,7 @@ func (s *search) sort(bundle *r4.Bundle) (*Page, error) {
 		case "next":
 			page.next = link.URL
 		case "self":
-			if s.last == nil && !s.honoured(link.URL) {
+			if first && !s.honoured(link.URL) {
 				return nil, ErrFilterIgnored
 			}
 		}
@@ -219,7 +220,12 @@ func (s *search) sort(bundle *r4.Bundle) (*Page, error) {
 			mode = e.Search.Mode
 		}
 		switch {
-		case e.Resource == nil || mode == r4.SearchEntryModeOutcome:
+		case e.Resource == nil:
+			return nil, fmt.Errorf("%w: an entry without resource", ErrUnexpected)
+		case mode == r4.SearchEntryModeOutcome:
+			if err := warned(e.Resource); err != nil {
+				return nil, err
+			}
 		case mode == r4.SearchEntryModeInclude:
 			page.Included = append(page.Included, e.Resource)
 		case e.Resource.ResourceType() != s.query.Type || !ValidID(e.Resource.ResourceID()):
@@ -231,19 +237,38 @@ func (s *search) sort(bundle *r4.Bundle) (*Page, error) {
 	return page, nil
 }
 
+// warned looks at what the server has to say about the search: an error there
+// means that something is missing.
+func warned(r r4.Resource) error {
+	outcome, ok := r.(*r4.OperationOutcome)
+	if !ok {
+		return fmt.Errorf("%w: an outcome that is none", ErrUnexpected)
+	}
+	for _, i := range outcome.Issue {
+		if i.Severity == r4.IssueSeverityError || i.Severity == r4.IssueSeverityFatal {
+			return ErrIncomplete
+		}
+	}
+	return nil
+}
+
+// controls are parameters that choose the form of the answer, not what matches.
+var controls = []string{"_count", "_sort", "_include", "_revinclude", "_summary", "_elements", "_format", "_total", "_contained"}
+
 // honoured compares the self link with what was asked: a parameter the server
-// did not use is missing there. A link without any query says nothing, nor does
-// one that leaves out all of a POST's, as servers do that keep them out of URLs.
+// did not use is missing there, and a token it changed differs. A link that
+// leaves out all of a POST's parameters says nothing: servers do that to keep
+// them out of URLs. So does an answer without a self link.
 func (s *search) honoured(self string) bool {
 	u, err := url.Parse(self)
-	if err != nil || u.RawQuery == "" {
-		return err == nil
+	if err != nil {
+		return false
 	}
 	used, missing, present := u.Query(), 0, 0
 	for name, values := range s.query.Params {
 		switch {
-		case strings.HasPrefix(name, "_"):
-		case len(used[name]) < len(values):
+		case slices.Contains(controls, strings.SplitN(name, ":", 2)[0]):
+		case !uses(used[name], values):
 			missing++
 		default:
 			present++
@@ -252,14 +277,26 @@ func (s *search) honoured(self string) bool {
 	return missing == 0 || (s.query.Post && present == 0)
 }
 
-func (s *search) skip(list []r4.Resource) []r4.Resource {
-	var fresh []r4.Resource
-	for _, r := range list {
-		if !s.delivered[key(r)] {
-			fresh = append(fresh, r)
+// uses: as many values as were sent, and the tokens among them unchanged.
+func uses(used, sent []string) bool {
+	for _, v := range sent {
+		if strings.Contains(v, "|") && !slices.Contains(used, v) {
+			return false
 		}
 	}
-	return fresh
+	return len(used) >= len(sent)
+}
+
+// fresh drops what was delivered before: after a restart, or where pages overlap.
+func (s *search) fresh(list []r4.Resource) []r4.Resource {
+	var out []r4.Resource
+	for _, r := range list {
+		if k := key(r); !s.delivered[k] {
+			s.delivered[k] = true
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 func key(r r4.Resource) string { return r.ResourceType() + "/" + r.ResourceID() }
@@ -275,7 +312,7 @@ func (c *Client) link(page *Page) (string, error) {
 	if c.trustLinks {
 		return u.String(), nil
 	}
-	if u.Scheme != c.base.Scheme || u.Host != c.base.Host || u.User != nil || !strings.HasPrefix(u.Path, c.base.Path) {
+	if _, ok := link.Under(c.base, u); !ok {
 		return "", ErrLink
 	}
 	return u.String(), nil

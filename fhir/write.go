@@ -53,7 +53,10 @@ func Token(system, value string) string {
 
 func create[T r4.Resource](ctx context.Context, c *Client, resource T, ifNoneExist string) (T, *Response, error) {
 	var none T
-	typ := resource.ResourceType()
+	typ := typeOfResource(resource)
+	if !ValidType(typ) {
+		return none, nil, ErrRequest
+	}
 	req, err := c.request(ctx, http.MethodPost, typ, "", resource)
 	if err != nil {
 		return none, nil, err
@@ -74,7 +77,10 @@ func create[T r4.Resource](ctx context.Context, c *Client, resource T, ifNoneExi
 // in resource.Meta (section 3.1.0.4, If-Match). [ErrPrecondition] means that
 // somebody changed it since. A resource without a version is [ErrRequest].
 func Update[T r4.Resource](ctx context.Context, c *Client, resource T) (T, *Response, error) {
-	etag := ETag(resource.ResourceMeta())
+	etag := ""
+	if typeOfResource(resource) != "" {
+		etag = ETag(resource.ResourceMeta())
+	}
 	if etag == "" {
 		var none T
 		return none, nil, fmt.Errorf("%w: an update needs the version it replaces", ErrRequest)
@@ -91,11 +97,11 @@ func CreateAs[T r4.Resource](ctx context.Context, c *Client, resource T) (T, *Re
 
 func put[T r4.Resource](ctx context.Context, c *Client, resource T, i Interaction, header, value string) (T, *Response, error) {
 	var none T
-	id := resource.ResourceID()
-	i.Name, i.Type, i.Expect = "update", resource.ResourceType(), resource.ResourceType()
-	if !ValidID(id) {
+	i.Name, i.Type = "update", typeOfResource(resource)
+	if i.Expect = i.Type; !ValidType(i.Type) || !ValidID(resource.ResourceID()) {
 		return none, nil, ErrRequest
 	}
+	id := resource.ResourceID()
 	req, err := c.request(ctx, http.MethodPut, i.Type+"/"+id, "", resource)
 	if err != nil {
 		return none, nil, err
@@ -117,8 +123,13 @@ func put[T r4.Resource](ctx context.Context, c *Client, resource T, i Interactio
 // happens or none. The answer has one entry for each that was sent, in order,
 // each with a status that says success; anything else is [ErrUnexpected].
 func Transaction(ctx context.Context, c *Client, bundle *r4.Bundle) (*r4.Bundle, *Response, error) {
-	if bundle.Type != r4.BundleTypeTransaction || len(bundle.Entry) == 0 {
+	if bundle == nil || bundle.Type != r4.BundleTypeTransaction || len(bundle.Entry) == 0 {
 		return nil, nil, fmt.Errorf("%w: not a transaction", ErrRequest)
+	}
+	for i := range bundle.Entry {
+		if r := bundle.Entry[i].Request; r == nil || r.Method == "" || r.URL == "" {
+			return nil, nil, fmt.Errorf("%w: entry %d has no request, or could not be guarded", ErrRequest, i)
+		}
 	}
 	req, err := c.request(ctx, http.MethodPost, "", "", bundle)
 	if err != nil {
@@ -144,8 +155,11 @@ func checkTransaction(sent, got *r4.Bundle) error {
 		return fmt.Errorf("%w: not the answer to this transaction", ErrUnexpected)
 	}
 	for i, e := range got.Entry {
-		if e.Response == nil || !strings.HasPrefix(e.Response.Status, "2") {
+		if e.Response == nil || !entrySucceeded(e.Response.Status) {
 			return fmt.Errorf("%w: entry %d did not succeed", ErrUnexpected, i)
+		}
+		if err := sameResource(&sent.Entry[i], &got.Entry[i]); err != nil {
+			return fmt.Errorf("%w: entry %d is another resource", err, i)
 		}
 		if want := sent.Entry[i].Resource; e.Resource != nil && want != nil &&
 			e.Resource.ResourceType() != want.ResourceType() && e.Resource.ResourceType() != "OperationOutcome" {
@@ -155,19 +169,54 @@ func checkTransaction(sent, got *r4.Bundle) error {
 	return nil
 }
 
+func entrySucceeded(status string) bool {
+	code, _, _ := strings.Cut(status, " ")
+	return code == "200" || code == "201" || code == "204"
+}
+
+// sameResource: what answers a PUT is what was put.
+func sameResource(sent, got *r4.BundleEntry) error {
+	typ, id, _ := strings.Cut(sent.Request.URL, "/")
+	if sent.Request.Method != http.MethodPut || !ValidID(id) {
+		return nil
+	}
+	if got.Resource != nil && got.Resource.ResourceType() == typ && got.Resource.ResourceID() != id {
+		return ErrUnexpected
+	}
+	if at := locationID(got.Response.Location, typ); at != "" && at != id {
+		return ErrUnexpected
+	}
+	return nil
+}
+
+// typeOfResource is "" for nil, also for a nil pointer in the interface.
+func typeOfResource[T r4.Resource](resource T) string {
+	var none T
+	if any(resource) == any(none) {
+		return ""
+	}
+	return resource.ResourceType()
+}
+
 // Post is a transaction entry that creates resource unless one with the
 // identifier exists; references to fullURL (urn:uuid:...) within the transaction
-// become references to it.
+// become references to it. An identifier without system or value makes an entry
+// that [Transaction] refuses.
 func Post(resource r4.Resource, fullURL string, ifNoneExist r4.Identifier) r4.BundleEntry {
-	return r4.BundleEntry{FullUrl: fullURL, Resource: resource, Request: &r4.BundleEntryRequest{
-		Method: "POST", URL: resource.ResourceType(), IfNoneExist: IdentifierQuery(ifNoneExist),
-	}}
+	e := r4.BundleEntry{FullUrl: fullURL, Resource: resource}
+	if query := IdentifierQuery(ifNoneExist); query != "" {
+		e.Request = &r4.BundleEntryRequest{Method: http.MethodPost, URL: resource.ResourceType(), IfNoneExist: query}
+	}
+	return e
 }
 
 // Put is a transaction entry that updates resource if its version is still the
-// one in its Meta.
+// one in its Meta. A resource without id or version makes an entry that
+// [Transaction] refuses.
 func Put(resource r4.Resource) r4.BundleEntry {
-	return r4.BundleEntry{Resource: resource, Request: &r4.BundleEntryRequest{
-		Method: "PUT", URL: resource.ResourceType() + "/" + resource.ResourceID(), IfMatch: ETag(resource.ResourceMeta()),
-	}}
+	e := r4.BundleEntry{Resource: resource}
+	if etag := ETag(resource.ResourceMeta()); etag != "" && ValidID(resource.ResourceID()) {
+		e.Request = &r4.BundleEntryRequest{Method: http.MethodPut, URL: resource.ResourceType() + "/" + resource.ResourceID(), IfMatch: etag}
+	}
+	return e
 }

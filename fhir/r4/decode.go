@@ -95,7 +95,10 @@ func (d *decoder) first(typ string) ([]byte, bool) {
 }
 
 // next returns the following member's name, false at the object's end.
-func (d *decoder) next() ([]byte, bool) {
+func (d *decoder) next(typ string) ([]byte, bool) {
+	if typ != "" {
+		d.typ = typ
+	}
 	switch d.peek() {
 	case ',':
 		d.pos++
@@ -261,8 +264,9 @@ func (d *decoder) bool() *bool {
 }
 
 func (d *decoder) int() *int {
-	n, err := strconv.ParseInt(string(d.number()), 10, 32)
-	if err != nil {
+	text := string(d.number())
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || text == "-0" {
 		d.fail("expected a 32-bit integer")
 		return nil
 	}
@@ -341,7 +345,7 @@ const maxExtra = 256
 func (d *decoder) skip() {
 	switch d.peek() {
 	case '{':
-		for _, ok := d.first(""); ok; _, ok = d.next() {
+		for _, ok := d.first(""); ok; _, ok = d.next("") {
 			d.skip()
 		}
 	case '[':
@@ -387,11 +391,11 @@ func (d *decoder) resource() Resource {
 // It usually comes first; when it comes last the object is read twice, which
 // MaxDepth bounds for nested ones.
 func (d *decoder) resourceType() string {
-	pos, depth, values := d.pos, d.depth, d.values
-	for name, ok := d.first(""); ok; name, ok = d.next() {
+	pos, depth := d.pos, d.depth // not values: looking ahead is work too
+	for name, ok := d.first(""); ok; name, ok = d.next("") {
 		if string(name) == "resourceType" {
 			typ := d.text()
-			d.pos, d.depth, d.values = pos, depth, values
+			d.pos, d.depth = pos, depth
 			return typ
 		}
 		d.skip()

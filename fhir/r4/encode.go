@@ -1,6 +1,7 @@
 package r4
 
 import (
+	"math"
 	"strconv"
 	"unicode/utf8"
 )
@@ -82,6 +83,9 @@ func (e *encoder) bool(name string, b *bool) {
 
 func (e *encoder) int(name string, n *int) {
 	if n != nil {
+		if *n < math.MinInt32 || *n > math.MaxInt32 {
+			e.fail("an integer beyond 32 bits")
+		}
 		e.name(name)
 		e.buf = strconv.AppendInt(e.buf, int64(*n), 10)
 	}
@@ -145,6 +149,11 @@ func (e *encoder) extra(extra Extra) {
 	for i := range extra {
 		if extra[i].stash {
 			continue
+		}
+		for j := range i {
+			if extra[j].Name == extra[i].Name && !extra[j].stash {
+				e.fail("a member twice in Extra")
+			}
 		}
 		e.comma()
 		e.quote(extra[i].Name)

@@ -1,5 +1,7 @@
 package r4
 
+import "unsafe" // for Sizeof only
+
 // codec is what every generated struct's pointer has.
 type codec[T any] interface {
 	*T
@@ -11,6 +13,7 @@ func decodeList[T any, P codec[T]](d *decoder, name string, extra *Extra) []T {
 	var out []T
 	for more := d.open(name, extra); more; more = d.more() {
 		var item T
+		d.values += int(unsafe.Sizeof(item)) / valueSize
 		out = append(out, item)
 		P(&out[len(out)-1]).unmarshal(d)
 	}
@@ -31,6 +34,10 @@ func encodeList[T any, P codec[T]](e *encoder, name string, list []T, extra Extr
 	e.buf = append(e.buf, ']')
 }
 
+// valueSize is how many bytes of memory one of [MaxValues] stands for: an empty
+// object costs little to send and its struct a lot to keep.
+const valueSize = 64
+
 func marshalJSON(x interface{ marshal(e *encoder) }) ([]byte, error) {
 	e := &encoder{}
 	x.marshal(e)
@@ -41,6 +48,9 @@ func marshalJSON(x interface{ marshal(e *encoder) }) ([]byte, error) {
 func unmarshalJSON[T any, P codec[T]](data []byte, x P) error {
 	d := newDecoder(data)
 	var fresh T
+	if r, ok := any(x).(Resource); ok && d.resourceType() != r.ResourceType() {
+		d.fail("another resourceType")
+	}
 	P(&fresh).unmarshal(d)
 	d.end()
 	if d.err == nil {

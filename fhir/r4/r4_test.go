@@ -70,30 +70,31 @@ func TestRefuses(t *testing.T) {
 		return `{"resourceType":"Patient","x":` + strings.Repeat(open, n) + "1" + strings.Repeat(end, n) + `}`
 	}
 	for name, doc := range map[string]string{
-		"nothing":                  ``,
-		"not an object":            `[]`,
-		"no resourceType":          `{"id":"1"}`,
-		"empty resourceType":       `{"resourceType":""}`,
-		"duplicate member":         `{"resourceType":"Patient","birthDate":"1970","birthDate":"1980"}`,
-		"duplicate unknown member": `{"resourceType":"Patient","x":1,"x":2}`,
-		"duplicate by escape":      `{"resourceType":"Patient","birthDate":"1970","birth\u0044ate":"1980"}`,
-		"two resourceTypes":        `{"resourceType":"Patient","resourceType":"Slot"}`,
-		"invalid UTF-8":            "{\"resourceType\":\"Patient\",\"gender\":\"\xff\"}",
-		"half a surrogate":         `{"resourceType":"Patient","gender":"\ud83d"}`,
-		"control character":        "{\"resourceType\":\"Patient\",\"gender\":\"\n\"}",
-		"deep arrays":              nest("[", "]", 1_000_000),
-		"deep objects":             nest(`{"a":`, "}", 1_000_000),
-		"string for a number":      `{"resourceType":"Patient","multipleBirthInteger":"1"}`,
-		"fraction for an integer":  `{"resourceType":"Patient","multipleBirthInteger":1.5}`,
-		"integer too large":        `{"resourceType":"Patient","multipleBirthInteger":2147483648}`,
-		"object for an array":      `{"resourceType":"Patient","name":{"family":"x"}}`,
-		"null for an object":       `{"resourceType":"Patient","maritalStatus":null}`,
-		"leading zero":             `{"resourceType":"Location","position":{"longitude":01}}`,
-		"bare point":               `{"resourceType":"Location","position":{"longitude":1.}}`,
-		"something follows":        `{"resourceType":"Patient"}{}`,
-		"cut":                      `{"resourceType":"Patient","gender":"ma`,
-		"comma at the end":         `{"resourceType":"Patient",}`,
-		"HTML":                     `<html><body>Bad Gateway</body></html>`,
+		"nothing":                   ``,
+		"not an object":             `[]`,
+		"no resourceType":           `{"id":"1"}`,
+		"empty resourceType":        `{"resourceType":""}`,
+		"duplicate member":          `{"resourceType":"Patient","birthDate":"1970","birthDate":"1980"}`,
+		"duplicate unknown member":  `{"resourceType":"Patient","x":1,"x":2}`,
+		"duplicate by escape":       `{"resourceType":"Patient","birthDate":"1970","birth\u0044ate":"1980"}`,
+		"two resourceTypes":         `{"resourceType":"Patient","resourceType":"Slot"}`,
+		"invalid UTF-8":             "{\"resourceType\":\"Patient\",\"gender\":\"\xff\"}",
+		"half a surrogate":          `{"resourceType":"Patient","gender":"\ud83d"}`,
+		"control character":         "{\"resourceType\":\"Patient\",\"gender\":\"\n\"}",
+		"deep arrays":               nest("[", "]", 1_000_000),
+		"deep objects":              nest(`{"a":`, "}", 1_000_000),
+		"string for a number":       `{"resourceType":"Patient","multipleBirthInteger":"1"}`,
+		"fraction for an integer":   `{"resourceType":"Patient","multipleBirthInteger":1.5}`,
+		"integer too large":         `{"resourceType":"Patient","multipleBirthInteger":2147483648}`,
+		"object for an array":       `{"resourceType":"Patient","name":{"family":"x"}}`,
+		"null for an object":        `{"resourceType":"Patient","maritalStatus":null}`,
+		"leading zero":              `{"resourceType":"Location","position":{"longitude":01}}`,
+		"minus zero for an integer": `{"resourceType":"Patient","multipleBirthInteger":-0}`,
+		"bare point":                `{"resourceType":"Location","position":{"longitude":1.}}`,
+		"something follows":         `{"resourceType":"Patient"}{}`,
+		"cut":                       `{"resourceType":"Patient","gender":"ma`,
+		"comma at the end":          `{"resourceType":"Patient",}`,
+		"HTML":                      `<html><body>Bad Gateway</body></html>`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -113,6 +114,10 @@ func TestMarshalRefuses(t *testing.T) {
 		"nil":             nil,
 		"not a decimal":   &r4.Location{Position: &r4.LocationPosition{Longitude: `1,"x":2`}},
 		"invalid UTF-8":   &r4.Patient{Gender: "\xff"},
+		"a nil pointer":   (*r4.Patient)(nil),
+		"a nil Unknown":   (*r4.Unknown)(nil),
+		"a huge integer":  &r4.Patient{MultipleBirthInteger: r4.Ptr(1 << 40)},
+		"Extra twice":     &r4.Patient{Extra: r4.Extra{{Name: "x", Value: []byte("1")}, {Name: "x", Value: []byte("2")}}},
 		"a cycle":         loop,
 		"broken leftover": &r4.Patient{Extra: r4.Extra{{Name: "x", Value: []byte(`1},`)}}},
 	} {
@@ -121,11 +126,22 @@ func TestMarshalRefuses(t *testing.T) {
 	}
 }
 
+// Three bytes of input must not buy 600 bytes of memory without end.
+func TestEmptyObjectsAreCountedBySize(t *testing.T) {
+	t.Parallel()
+	doc := `{"resourceType":"Patient","extension":[{}` + strings.Repeat(",{}", 400_000) + `]}`
+	_, err := r4.Unmarshal([]byte(doc))
+	require.ErrorContains(t, err, "too many values")
+}
+
 func TestDecodeChecksTheType(t *testing.T) {
 	t.Parallel()
 	_, err := r4.Decode[*r4.Slot]([]byte(`{"resourceType":"Patient"}`))
 	require.EqualError(t, err, "r4: expected Slot, got Patient")
-	_, err = r4.Decode[*r4.Slot]([]byte(`{"resourceType":"张三"}`))
+	_, err = r4.Unmarshal([]byte(`{"resourceType":"../张三"}`))
+	require.Error(t, err, "a type's name ends up in URLs and logs")
+	assert.NotContains(t, err.Error(), "张三")
+	_, err = r4.Decode[*r4.Slot]([]byte(`{"resourceType":"Zhangsan"}`))
 	require.EqualError(t, err, "r4: expected Slot, got another type")
 	var typeErr *r4.TypeError
 	require.ErrorAs(t, err, &typeErr)
@@ -160,6 +176,22 @@ func TestEncodingJSONUsesTheSameCodec(t *testing.T) {
 	var name r4.HumanName
 	require.NoError(t, json.Unmarshal([]byte(`{"family":"张","given":["三"]}`), &name))
 	assert.Equal(t, "三", name.Given[0])
+}
+
+func TestEncodingJSONOfValues(t *testing.T) {
+	t.Parallel()
+	out, err := json.Marshal(map[string]any{"v": r4.Period{Start: "2020"}, "u": mustUnknown(t)})
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"v":{"start":"2020"},"u":{"resourceType":"Basic","x":1}}`, string(out))
+	require.Error(t, json.Unmarshal([]byte(`{"id":"1"}`), new(r4.Patient)), "no resourceType")
+	require.Error(t, json.Unmarshal([]byte(`{"resourceType":"Slot"}`), new(r4.Patient)))
+}
+
+func mustUnknown(t *testing.T) *r4.Unknown {
+	t.Helper()
+	u, err := r4.NewUnknown([]byte(`{"resourceType":"Basic","x":1}`))
+	require.NoError(t, err)
+	return u
 }
 
 func TestIdentifiers(t *testing.T) {
@@ -211,6 +243,7 @@ func TestRoundTripSamples(t *testing.T) {
 func FuzzUnmarshal(f *testing.F) {
 	f.Add([]byte(`{"resourceType":"Patient","name":[{"given":["a",null]}],"_birthDate":{"id":"x"},"x":[1.50]}`))
 	f.Add([]byte(`{"resourceType":"Bundle","entry":[{"resource":{"x":1,"resourceType":"Basic"}}]}`))
+	f.Add([]byte(`{"multipleBirthInteger":-2,"contained":[{"id":"x","resourceType":"Slot"}],"name":[],"maritalStatus":{},"resourceType":"Patient"}`))
 	f.Add([]byte(`{"resourceType":"Location","position":{"longitude":-0.10e+2}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := r4.Unmarshal(data)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"sync"
 )
 
 // Resource is any FHIR resource: a generated type (always as a pointer) or
@@ -74,7 +75,25 @@ func knownType(r Resource) string {
 
 // Marshal encodes r. It fails on what has no JSON form: a [Decimal] that is no
 // number, a string that is not UTF-8, a value nested beyond [MaxDepth].
-func Marshal(r Resource) ([]byte, error) { return Append(nil, r) }
+func Marshal(r Resource) ([]byte, error) {
+	buf, _ := buffers.Get().(*[]byte)
+	out, err := Append((*buf)[:0], r)
+	if err != nil {
+		return nil, err
+	}
+	result := bytes.Clone(out)
+	if cap(out) <= maxKept {
+		*buf = out
+		buffers.Put(buf)
+	}
+	return result, nil
+}
+
+// buffers keeps what Marshal grew, so that it allocates only what it returns.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxKept is the largest buffer worth keeping.
+const maxKept = 1 << 20
 
 // Append is [Marshal] into the spare capacity of dst.
 func Append(dst []byte, r Resource) ([]byte, error) {
@@ -83,7 +102,10 @@ func Append(dst []byte, r Resource) ([]byte, error) {
 	}
 	e := &encoder{buf: dst, start: len(dst)}
 	r.marshal(e)
-	return e.buf, e.err
+	if e.err != nil {
+		return nil, e.err
+	}
+	return e.buf, nil
 }
 
 // SyntaxError is a document that could not be decoded. It names where, by type
@@ -157,7 +179,7 @@ func (u *Unknown) String() string { return "r4.Unknown(" + u.typ + ")" }
 func (u *Unknown) unmarshal(d *decoder) {
 	start := d.pos
 	var seen members
-	for name, ok := d.first(""); ok; name, ok = d.next() {
+	for name, ok := d.first(""); ok; name, ok = d.next("") {
 		switch string(name) {
 		case "resourceType":
 			seen.once(d, 0)
@@ -173,15 +195,46 @@ func (u *Unknown) unmarshal(d *decoder) {
 			d.skip()
 		}
 	}
-	if u.typ == "" {
-		d.fail("no resourceType")
+	if !validType(u.typ) {
+		d.fail("no resourceType, or one that is no name")
 	}
 	if d.err == nil {
 		u.Raw = bytes.Clone(bytes.TrimLeft(d.data[start:d.pos], " \t\r\n"))
 	}
 }
 
-func (u *Unknown) marshal(e *encoder) { e.raw(u.Raw) }
+func (u *Unknown) marshal(e *encoder) {
+	if u == nil {
+		e.fail("nil resource")
+		return
+	}
+	e.raw(u.Raw)
+}
+
+// validType: a type's name ends up in URLs and logs.
+func validType(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < 'A' || c > 'Z') && (i == 0 || c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}
+
+// MarshalJSON returns Raw.
+func (u *Unknown) MarshalJSON() ([]byte, error) { return marshalJSON(u) }
+
+// UnmarshalJSON keeps data as [NewUnknown] does.
+func (u *Unknown) UnmarshalJSON(data []byte) error {
+	fresh, err := NewUnknown(data)
+	if err == nil {
+		*u = *fresh
+	}
+	return err
+}
+
+// GoString names the type only.
+func (u *Unknown) GoString() string { return u.String() }
 
 // Peek returns the resourceType of a document and checks its syntax, without
 // decoding it. The error is a [*SyntaxError]. Members that appear twice are not noticed.

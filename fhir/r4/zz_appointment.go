@@ -78,14 +78,14 @@ func (x *Appointment) ResourceID() string { return x.ID }
 func (x *Appointment) ResourceMeta() *Meta { return x.Meta }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Appointment) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Appointment) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Appointment) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Appointment) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Appointment"); ok; name, ok = d.next() {
+	for name, ok := d.first("Appointment"); ok; name, ok = d.next("Appointment") {
 		switch string(name) {
 		case "resourceType":
 			seen.once(d, 0)
@@ -191,6 +191,10 @@ func (x *Appointment) unmarshal(d *decoder) {
 }
 
 func (x *Appointment) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Appointment")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -264,14 +268,14 @@ type AppointmentParticipant struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *AppointmentParticipant) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x AppointmentParticipant) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *AppointmentParticipant) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *AppointmentParticipant) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("AppointmentParticipant"); ok; name, ok = d.next() {
+	for name, ok := d.first("AppointmentParticipant"); ok; name, ok = d.next("AppointmentParticipant") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -306,6 +310,10 @@ func (x *AppointmentParticipant) unmarshal(d *decoder) {
 }
 
 func (x *AppointmentParticipant) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil AppointmentParticipant")
+		return
+	}
 	if !e.open() {
 		return
 	}

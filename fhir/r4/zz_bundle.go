@@ -40,14 +40,14 @@ func (x *Bundle) ResourceID() string { return x.ID }
 func (x *Bundle) ResourceMeta() *Meta { return x.Meta }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Bundle) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Bundle) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Bundle) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Bundle) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Bundle"); ok; name, ok = d.next() {
+	for name, ok := d.first("Bundle"); ok; name, ok = d.next("Bundle") {
 		switch string(name) {
 		case "resourceType":
 			seen.once(d, 0)
@@ -95,6 +95,10 @@ func (x *Bundle) unmarshal(d *decoder) {
 }
 
 func (x *Bundle) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Bundle")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -148,14 +152,14 @@ type BundleEntry struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *BundleEntry) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x BundleEntry) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *BundleEntry) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *BundleEntry) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("BundleEntry"); ok; name, ok = d.next() {
+	for name, ok := d.first("BundleEntry"); ok; name, ok = d.next("BundleEntry") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -194,6 +198,10 @@ func (x *BundleEntry) unmarshal(d *decoder) {
 }
 
 func (x *BundleEntry) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil BundleEntry")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -244,14 +252,14 @@ type BundleEntryRequest struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *BundleEntryRequest) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x BundleEntryRequest) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *BundleEntryRequest) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *BundleEntryRequest) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("BundleEntryRequest"); ok; name, ok = d.next() {
+	for name, ok := d.first("BundleEntryRequest"); ok; name, ok = d.next("BundleEntryRequest") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -287,6 +295,10 @@ func (x *BundleEntryRequest) unmarshal(d *decoder) {
 }
 
 func (x *BundleEntryRequest) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil BundleEntryRequest")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -326,14 +338,14 @@ type BundleEntryResponse struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *BundleEntryResponse) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x BundleEntryResponse) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *BundleEntryResponse) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *BundleEntryResponse) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("BundleEntryResponse"); ok; name, ok = d.next() {
+	for name, ok := d.first("BundleEntryResponse"); ok; name, ok = d.next("BundleEntryResponse") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -366,6 +378,10 @@ func (x *BundleEntryResponse) unmarshal(d *decoder) {
 }
 
 func (x *BundleEntryResponse) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil BundleEntryResponse")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -398,14 +414,14 @@ type BundleEntrySearch struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *BundleEntrySearch) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x BundleEntrySearch) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *BundleEntrySearch) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *BundleEntrySearch) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("BundleEntrySearch"); ok; name, ok = d.next() {
+	for name, ok := d.first("BundleEntrySearch"); ok; name, ok = d.next("BundleEntrySearch") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -429,6 +445,10 @@ func (x *BundleEntrySearch) unmarshal(d *decoder) {
 }
 
 func (x *BundleEntrySearch) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil BundleEntrySearch")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -458,14 +478,14 @@ type BundleLink struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *BundleLink) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x BundleLink) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *BundleLink) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *BundleLink) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("BundleLink"); ok; name, ok = d.next() {
+	for name, ok := d.first("BundleLink"); ok; name, ok = d.next("BundleLink") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -489,6 +509,10 @@ func (x *BundleLink) unmarshal(d *decoder) {
 }
 
 func (x *BundleLink) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil BundleLink")
+		return
+	}
 	if !e.open() {
 		return
 	}

@@ -86,14 +86,14 @@ func (x *CapabilityStatement) ResourceID() string { return x.ID }
 func (x *CapabilityStatement) ResourceMeta() *Meta { return x.Meta }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *CapabilityStatement) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x CapabilityStatement) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *CapabilityStatement) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *CapabilityStatement) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("CapabilityStatement"); ok; name, ok = d.next() {
+	for name, ok := d.first("CapabilityStatement"); ok; name, ok = d.next("CapabilityStatement") {
 		switch string(name) {
 		case "resourceType":
 			seen.once(d, 0)
@@ -211,6 +211,10 @@ func (x *CapabilityStatement) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatement) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil CapabilityStatement")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -284,14 +288,14 @@ type CapabilityStatementDocument struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *CapabilityStatementDocument) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x CapabilityStatementDocument) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *CapabilityStatementDocument) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *CapabilityStatementDocument) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("CapabilityStatementDocument"); ok; name, ok = d.next() {
+	for name, ok := d.first("CapabilityStatementDocument"); ok; name, ok = d.next("CapabilityStatementDocument") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -318,6 +322,10 @@ func (x *CapabilityStatementDocument) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementDocument) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil CapabilityStatementDocument")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -350,7 +358,7 @@ type CapabilityStatementImplementation struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *CapabilityStatementImplementation) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x CapabilityStatementImplementation) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *CapabilityStatementImplementation) UnmarshalJSON(data []byte) error {
@@ -359,7 +367,7 @@ func (x *CapabilityStatementImplementation) UnmarshalJSON(data []byte) error {
 
 func (x *CapabilityStatementImplementation) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("CapabilityStatementImplementation"); ok; name, ok = d.next() {
+	for name, ok := d.first("CapabilityStatementImplementation"); ok; name, ok = d.next("CapabilityStatementImplementation") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -387,6 +395,10 @@ func (x *CapabilityStatementImplementation) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementImplementation) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil CapabilityStatementImplementation")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -424,7 +436,7 @@ type CapabilityStatementMessaging struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *CapabilityStatementMessaging) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x CapabilityStatementMessaging) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *CapabilityStatementMessaging) UnmarshalJSON(data []byte) error {
@@ -433,7 +445,7 @@ func (x *CapabilityStatementMessaging) UnmarshalJSON(data []byte) error {
 
 func (x *CapabilityStatementMessaging) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("CapabilityStatementMessaging"); ok; name, ok = d.next() {
+	for name, ok := d.first("CapabilityStatementMessaging"); ok; name, ok = d.next("CapabilityStatementMessaging") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -463,6 +475,10 @@ func (x *CapabilityStatementMessaging) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementMessaging) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil CapabilityStatementMessaging")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -494,7 +510,7 @@ type CapabilityStatementMessagingEndpoint struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *CapabilityStatementMessagingEndpoint) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x CapabilityStatementMessagingEndpoint) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *CapabilityStatementMessagingEndpoint) UnmarshalJSON(data []byte) error {
@@ -503,7 +519,7 @@ func (x *CapabilityStatementMessagingEndpoint) UnmarshalJSON(data []byte) error 
 
 func (x *CapabilityStatementMessagingEndpoint) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("CapabilityStatementMessagingEndpoint"); ok; name, ok = d.next() {
+	for name, ok := d.first("CapabilityStatementMessagingEndpoint"); ok; name, ok = d.next("CapabilityStatementMessagingEndpoint") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -528,6 +544,10 @@ func (x *CapabilityStatementMessagingEndpoint) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementMessagingEndpoint) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil CapabilityStatementMessagingEndpoint")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -560,8 +580,8 @@ type CapabilityStatementMessagingSupportedMessage struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *CapabilityStatementMessagingSupportedMessage) MarshalJSON() ([]byte, error) {
-	return marshalJSON(x)
+func (x CapabilityStatementMessagingSupportedMessage) MarshalJSON() ([]byte, error) {
+	return marshalJSON(&x)
 }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
@@ -571,7 +591,7 @@ func (x *CapabilityStatementMessagingSupportedMessage) UnmarshalJSON(data []byte
 
 func (x *CapabilityStatementMessagingSupportedMessage) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("CapabilityStatementMessagingSupportedMessage"); ok; name, ok = d.next() {
+	for name, ok := d.first("CapabilityStatementMessagingSupportedMessage"); ok; name, ok = d.next("CapabilityStatementMessagingSupportedMessage") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -595,6 +615,10 @@ func (x *CapabilityStatementMessagingSupportedMessage) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementMessagingSupportedMessage) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil CapabilityStatementMessagingSupportedMessage")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -636,14 +660,14 @@ type CapabilityStatementRest struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *CapabilityStatementRest) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x CapabilityStatementRest) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *CapabilityStatementRest) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *CapabilityStatementRest) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("CapabilityStatementRest"); ok; name, ok = d.next() {
+	for name, ok := d.first("CapabilityStatementRest"); ok; name, ok = d.next("CapabilityStatementRest") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -686,6 +710,10 @@ func (x *CapabilityStatementRest) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementRest) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil CapabilityStatementRest")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -724,7 +752,7 @@ type CapabilityStatementRestInteraction struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *CapabilityStatementRestInteraction) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x CapabilityStatementRestInteraction) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *CapabilityStatementRestInteraction) UnmarshalJSON(data []byte) error {
@@ -733,7 +761,7 @@ func (x *CapabilityStatementRestInteraction) UnmarshalJSON(data []byte) error {
 
 func (x *CapabilityStatementRestInteraction) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("CapabilityStatementRestInteraction"); ok; name, ok = d.next() {
+	for name, ok := d.first("CapabilityStatementRestInteraction"); ok; name, ok = d.next("CapabilityStatementRestInteraction") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -757,6 +785,10 @@ func (x *CapabilityStatementRestInteraction) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementRestInteraction) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil CapabilityStatementRestInteraction")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -816,7 +848,7 @@ type CapabilityStatementRestResource struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *CapabilityStatementRestResource) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x CapabilityStatementRestResource) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *CapabilityStatementRestResource) UnmarshalJSON(data []byte) error {
@@ -825,7 +857,7 @@ func (x *CapabilityStatementRestResource) UnmarshalJSON(data []byte) error {
 
 func (x *CapabilityStatementRestResource) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("CapabilityStatementRestResource"); ok; name, ok = d.next() {
+	for name, ok := d.first("CapabilityStatementRestResource"); ok; name, ok = d.next("CapabilityStatementRestResource") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -894,6 +926,10 @@ func (x *CapabilityStatementRestResource) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementRestResource) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil CapabilityStatementRestResource")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -938,8 +974,8 @@ type CapabilityStatementRestResourceInteraction struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *CapabilityStatementRestResourceInteraction) MarshalJSON() ([]byte, error) {
-	return marshalJSON(x)
+func (x CapabilityStatementRestResourceInteraction) MarshalJSON() ([]byte, error) {
+	return marshalJSON(&x)
 }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
@@ -949,7 +985,7 @@ func (x *CapabilityStatementRestResourceInteraction) UnmarshalJSON(data []byte) 
 
 func (x *CapabilityStatementRestResourceInteraction) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("CapabilityStatementRestResourceInteraction"); ok; name, ok = d.next() {
+	for name, ok := d.first("CapabilityStatementRestResourceInteraction"); ok; name, ok = d.next("CapabilityStatementRestResourceInteraction") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -973,6 +1009,10 @@ func (x *CapabilityStatementRestResourceInteraction) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementRestResourceInteraction) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil CapabilityStatementRestResourceInteraction")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -1004,8 +1044,8 @@ type CapabilityStatementRestResourceOperation struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *CapabilityStatementRestResourceOperation) MarshalJSON() ([]byte, error) {
-	return marshalJSON(x)
+func (x CapabilityStatementRestResourceOperation) MarshalJSON() ([]byte, error) {
+	return marshalJSON(&x)
 }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
@@ -1015,7 +1055,7 @@ func (x *CapabilityStatementRestResourceOperation) UnmarshalJSON(data []byte) er
 
 func (x *CapabilityStatementRestResourceOperation) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("CapabilityStatementRestResourceOperation"); ok; name, ok = d.next() {
+	for name, ok := d.first("CapabilityStatementRestResourceOperation"); ok; name, ok = d.next("CapabilityStatementRestResourceOperation") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -1042,6 +1082,10 @@ func (x *CapabilityStatementRestResourceOperation) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementRestResourceOperation) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil CapabilityStatementRestResourceOperation")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -1076,8 +1120,8 @@ type CapabilityStatementRestResourceSearchParam struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *CapabilityStatementRestResourceSearchParam) MarshalJSON() ([]byte, error) {
-	return marshalJSON(x)
+func (x CapabilityStatementRestResourceSearchParam) MarshalJSON() ([]byte, error) {
+	return marshalJSON(&x)
 }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
@@ -1087,7 +1131,7 @@ func (x *CapabilityStatementRestResourceSearchParam) UnmarshalJSON(data []byte) 
 
 func (x *CapabilityStatementRestResourceSearchParam) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("CapabilityStatementRestResourceSearchParam"); ok; name, ok = d.next() {
+	for name, ok := d.first("CapabilityStatementRestResourceSearchParam"); ok; name, ok = d.next("CapabilityStatementRestResourceSearchParam") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -1117,6 +1161,10 @@ func (x *CapabilityStatementRestResourceSearchParam) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementRestResourceSearchParam) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil CapabilityStatementRestResourceSearchParam")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -1150,7 +1198,7 @@ type CapabilityStatementRestSecurity struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *CapabilityStatementRestSecurity) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x CapabilityStatementRestSecurity) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *CapabilityStatementRestSecurity) UnmarshalJSON(data []byte) error {
@@ -1159,7 +1207,7 @@ func (x *CapabilityStatementRestSecurity) UnmarshalJSON(data []byte) error {
 
 func (x *CapabilityStatementRestSecurity) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("CapabilityStatementRestSecurity"); ok; name, ok = d.next() {
+	for name, ok := d.first("CapabilityStatementRestSecurity"); ok; name, ok = d.next("CapabilityStatementRestSecurity") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -1186,6 +1234,10 @@ func (x *CapabilityStatementRestSecurity) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementRestSecurity) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil CapabilityStatementRestSecurity")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -1218,14 +1270,14 @@ type CapabilityStatementSoftware struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *CapabilityStatementSoftware) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x CapabilityStatementSoftware) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *CapabilityStatementSoftware) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *CapabilityStatementSoftware) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("CapabilityStatementSoftware"); ok; name, ok = d.next() {
+	for name, ok := d.first("CapabilityStatementSoftware"); ok; name, ok = d.next("CapabilityStatementSoftware") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -1252,6 +1304,10 @@ func (x *CapabilityStatementSoftware) unmarshal(d *decoder) {
 }
 
 func (x *CapabilityStatementSoftware) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil CapabilityStatementSoftware")
+		return
+	}
 	if !e.open() {
 		return
 	}

@@ -33,14 +33,14 @@ type Address struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Address) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Address) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Address) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Address) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Address"); ok; name, ok = d.next() {
+	for name, ok := d.first("Address"); ok; name, ok = d.next("Address") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -86,6 +86,10 @@ func (x *Address) unmarshal(d *decoder) {
 }
 
 func (x *Address) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Address")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -129,14 +133,14 @@ type Age struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Age) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Age) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Age) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Age) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Age"); ok; name, ok = d.next() {
+	for name, ok := d.first("Age"); ok; name, ok = d.next("Age") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -166,6 +170,10 @@ func (x *Age) unmarshal(d *decoder) {
 }
 
 func (x *Age) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Age")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -199,14 +207,14 @@ type Annotation struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Annotation) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Annotation) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Annotation) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Annotation) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Annotation"); ok; name, ok = d.next() {
+	for name, ok := d.first("Annotation"); ok; name, ok = d.next("Annotation") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -234,6 +242,10 @@ func (x *Annotation) unmarshal(d *decoder) {
 }
 
 func (x *Annotation) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Annotation")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -277,14 +289,14 @@ type Attachment struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Attachment) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Attachment) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Attachment) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Attachment) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Attachment"); ok; name, ok = d.next() {
+	for name, ok := d.first("Attachment"); ok; name, ok = d.next("Attachment") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -323,6 +335,10 @@ func (x *Attachment) unmarshal(d *decoder) {
 }
 
 func (x *Attachment) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Attachment")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -355,14 +371,14 @@ type CodeableConcept struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *CodeableConcept) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x CodeableConcept) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *CodeableConcept) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *CodeableConcept) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("CodeableConcept"); ok; name, ok = d.next() {
+	for name, ok := d.first("CodeableConcept"); ok; name, ok = d.next("CodeableConcept") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -383,6 +399,10 @@ func (x *CodeableConcept) unmarshal(d *decoder) {
 }
 
 func (x *CodeableConcept) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil CodeableConcept")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -415,14 +435,14 @@ type Coding struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Coding) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Coding) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Coding) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Coding) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Coding"); ok; name, ok = d.next() {
+	for name, ok := d.first("Coding"); ok; name, ok = d.next("Coding") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -452,6 +472,10 @@ func (x *Coding) unmarshal(d *decoder) {
 }
 
 func (x *Coding) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Coding")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -481,14 +505,14 @@ type ContactDetail struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *ContactDetail) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x ContactDetail) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *ContactDetail) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *ContactDetail) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("ContactDetail"); ok; name, ok = d.next() {
+	for name, ok := d.first("ContactDetail"); ok; name, ok = d.next("ContactDetail") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -509,6 +533,10 @@ func (x *ContactDetail) unmarshal(d *decoder) {
 }
 
 func (x *ContactDetail) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil ContactDetail")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -541,14 +569,14 @@ type ContactPoint struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *ContactPoint) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x ContactPoint) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *ContactPoint) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *ContactPoint) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("ContactPoint"); ok; name, ok = d.next() {
+	for name, ok := d.first("ContactPoint"); ok; name, ok = d.next("ContactPoint") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -579,6 +607,10 @@ func (x *ContactPoint) unmarshal(d *decoder) {
 }
 
 func (x *ContactPoint) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil ContactPoint")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -613,14 +645,14 @@ type Contributor struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Contributor) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Contributor) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Contributor) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Contributor) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Contributor"); ok; name, ok = d.next() {
+	for name, ok := d.first("Contributor"); ok; name, ok = d.next("Contributor") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -644,6 +676,10 @@ func (x *Contributor) unmarshal(d *decoder) {
 }
 
 func (x *Contributor) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Contributor")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -677,14 +713,14 @@ type Count struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Count) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Count) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Count) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Count) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Count"); ok; name, ok = d.next() {
+	for name, ok := d.first("Count"); ok; name, ok = d.next("Count") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -714,6 +750,10 @@ func (x *Count) unmarshal(d *decoder) {
 }
 
 func (x *Count) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Count")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -757,14 +797,14 @@ type DataRequirement struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *DataRequirement) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x DataRequirement) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *DataRequirement) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *DataRequirement) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("DataRequirement"); ok; name, ok = d.next() {
+	for name, ok := d.first("DataRequirement"); ok; name, ok = d.next("DataRequirement") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -808,6 +848,10 @@ func (x *DataRequirement) unmarshal(d *decoder) {
 }
 
 func (x *DataRequirement) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil DataRequirement")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -851,14 +895,14 @@ type DataRequirementCodeFilter struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *DataRequirementCodeFilter) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x DataRequirementCodeFilter) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *DataRequirementCodeFilter) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *DataRequirementCodeFilter) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("DataRequirementCodeFilter"); ok; name, ok = d.next() {
+	for name, ok := d.first("DataRequirementCodeFilter"); ok; name, ok = d.next("DataRequirementCodeFilter") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -885,6 +929,10 @@ func (x *DataRequirementCodeFilter) unmarshal(d *decoder) {
 }
 
 func (x *DataRequirementCodeFilter) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil DataRequirementCodeFilter")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -919,14 +967,14 @@ type DataRequirementDateFilter struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *DataRequirementDateFilter) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x DataRequirementDateFilter) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *DataRequirementDateFilter) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *DataRequirementDateFilter) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("DataRequirementDateFilter"); ok; name, ok = d.next() {
+	for name, ok := d.first("DataRequirementDateFilter"); ok; name, ok = d.next("DataRequirementDateFilter") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -958,6 +1006,10 @@ func (x *DataRequirementDateFilter) unmarshal(d *decoder) {
 }
 
 func (x *DataRequirementDateFilter) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil DataRequirementDateFilter")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -993,14 +1045,14 @@ type DataRequirementSort struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *DataRequirementSort) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x DataRequirementSort) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *DataRequirementSort) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *DataRequirementSort) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("DataRequirementSort"); ok; name, ok = d.next() {
+	for name, ok := d.first("DataRequirementSort"); ok; name, ok = d.next("DataRequirementSort") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -1021,6 +1073,10 @@ func (x *DataRequirementSort) unmarshal(d *decoder) {
 }
 
 func (x *DataRequirementSort) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil DataRequirementSort")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -1053,14 +1109,14 @@ type Distance struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Distance) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Distance) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Distance) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Distance) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Distance"); ok; name, ok = d.next() {
+	for name, ok := d.first("Distance"); ok; name, ok = d.next("Distance") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -1090,6 +1146,10 @@ func (x *Distance) unmarshal(d *decoder) {
 }
 
 func (x *Distance) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Distance")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -1145,14 +1205,14 @@ type Dosage struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Dosage) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Dosage) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Dosage) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Dosage) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Dosage"); ok; name, ok = d.next() {
+	for name, ok := d.first("Dosage"); ok; name, ok = d.next("Dosage") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -1220,6 +1280,10 @@ func (x *Dosage) unmarshal(d *decoder) {
 }
 
 func (x *Dosage) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Dosage")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -1291,14 +1355,14 @@ type DosageDoseAndRate struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *DosageDoseAndRate) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x DosageDoseAndRate) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *DosageDoseAndRate) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *DosageDoseAndRate) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("DosageDoseAndRate"); ok; name, ok = d.next() {
+	for name, ok := d.first("DosageDoseAndRate"); ok; name, ok = d.next("DosageDoseAndRate") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -1337,6 +1401,10 @@ func (x *DosageDoseAndRate) unmarshal(d *decoder) {
 }
 
 func (x *DosageDoseAndRate) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil DosageDoseAndRate")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -1391,14 +1459,14 @@ type Duration struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Duration) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Duration) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Duration) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Duration) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Duration"); ok; name, ok = d.next() {
+	for name, ok := d.first("Duration"); ok; name, ok = d.next("Duration") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -1428,6 +1496,10 @@ func (x *Duration) unmarshal(d *decoder) {
 }
 
 func (x *Duration) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Duration")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -1463,14 +1535,14 @@ type Expression struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Expression) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Expression) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Expression) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Expression) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Expression"); ok; name, ok = d.next() {
+	for name, ok := d.first("Expression"); ok; name, ok = d.next("Expression") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -1500,6 +1572,10 @@ func (x *Expression) unmarshal(d *decoder) {
 }
 
 func (x *Expression) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Expression")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -1627,14 +1703,14 @@ type Extension struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Extension) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Extension) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Extension) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Extension) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Extension"); ok; name, ok = d.next() {
+	for name, ok := d.first("Extension"); ok; name, ok = d.next("Extension") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -1833,6 +1909,10 @@ func (x *Extension) unmarshal(d *decoder) {
 }
 
 func (x *Extension) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Extension")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -2011,14 +2091,14 @@ type HumanName struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *HumanName) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x HumanName) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *HumanName) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *HumanName) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("HumanName"); ok; name, ok = d.next() {
+	for name, ok := d.first("HumanName"); ok; name, ok = d.next("HumanName") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -2055,6 +2135,10 @@ func (x *HumanName) unmarshal(d *decoder) {
 }
 
 func (x *HumanName) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil HumanName")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -2097,14 +2181,14 @@ type Identifier struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Identifier) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Identifier) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Identifier) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Identifier) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Identifier"); ok; name, ok = d.next() {
+	for name, ok := d.first("Identifier"); ok; name, ok = d.next("Identifier") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -2140,6 +2224,10 @@ func (x *Identifier) unmarshal(d *decoder) {
 }
 
 func (x *Identifier) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Identifier")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -2187,14 +2275,14 @@ type Meta struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Meta) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Meta) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Meta) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Meta) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Meta"); ok; name, ok = d.next() {
+	for name, ok := d.first("Meta"); ok; name, ok = d.next("Meta") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -2227,6 +2315,10 @@ func (x *Meta) unmarshal(d *decoder) {
 }
 
 func (x *Meta) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Meta")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -2257,14 +2349,14 @@ type Money struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Money) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Money) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Money) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Money) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Money"); ok; name, ok = d.next() {
+	for name, ok := d.first("Money"); ok; name, ok = d.next("Money") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -2285,6 +2377,10 @@ func (x *Money) unmarshal(d *decoder) {
 }
 
 func (x *Money) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Money")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -2311,14 +2407,14 @@ type Narrative struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Narrative) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Narrative) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Narrative) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Narrative) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Narrative"); ok; name, ok = d.next() {
+	for name, ok := d.first("Narrative"); ok; name, ok = d.next("Narrative") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -2339,6 +2435,10 @@ func (x *Narrative) unmarshal(d *decoder) {
 }
 
 func (x *Narrative) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Narrative")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -2375,14 +2475,14 @@ type ParameterDefinition struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *ParameterDefinition) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x ParameterDefinition) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *ParameterDefinition) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *ParameterDefinition) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("ParameterDefinition"); ok; name, ok = d.next() {
+	for name, ok := d.first("ParameterDefinition"); ok; name, ok = d.next("ParameterDefinition") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -2418,6 +2518,10 @@ func (x *ParameterDefinition) unmarshal(d *decoder) {
 }
 
 func (x *ParameterDefinition) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil ParameterDefinition")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -2449,14 +2553,14 @@ type Period struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Period) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Period) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Period) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Period) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Period"); ok; name, ok = d.next() {
+	for name, ok := d.first("Period"); ok; name, ok = d.next("Period") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -2477,6 +2581,10 @@ func (x *Period) unmarshal(d *decoder) {
 }
 
 func (x *Period) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Period")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -2509,14 +2617,14 @@ type Quantity struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Quantity) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Quantity) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Quantity) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Quantity) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Quantity"); ok; name, ok = d.next() {
+	for name, ok := d.first("Quantity"); ok; name, ok = d.next("Quantity") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -2546,6 +2654,10 @@ func (x *Quantity) unmarshal(d *decoder) {
 }
 
 func (x *Quantity) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Quantity")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -2575,14 +2687,14 @@ type Range struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Range) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Range) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Range) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Range) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Range"); ok; name, ok = d.next() {
+	for name, ok := d.first("Range"); ok; name, ok = d.next("Range") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -2605,6 +2717,10 @@ func (x *Range) unmarshal(d *decoder) {
 }
 
 func (x *Range) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Range")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -2637,14 +2753,14 @@ type Ratio struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Ratio) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Ratio) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Ratio) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Ratio) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Ratio"); ok; name, ok = d.next() {
+	for name, ok := d.first("Ratio"); ok; name, ok = d.next("Ratio") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -2667,6 +2783,10 @@ func (x *Ratio) unmarshal(d *decoder) {
 }
 
 func (x *Ratio) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Ratio")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -2703,14 +2823,14 @@ type Reference struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Reference) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Reference) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Reference) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Reference) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Reference"); ok; name, ok = d.next() {
+	for name, ok := d.first("Reference"); ok; name, ok = d.next("Reference") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -2738,6 +2858,10 @@ func (x *Reference) unmarshal(d *decoder) {
 }
 
 func (x *Reference) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Reference")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -2779,14 +2903,14 @@ type RelatedArtifact struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *RelatedArtifact) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x RelatedArtifact) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *RelatedArtifact) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *RelatedArtifact) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("RelatedArtifact"); ok; name, ok = d.next() {
+	for name, ok := d.first("RelatedArtifact"); ok; name, ok = d.next("RelatedArtifact") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -2823,6 +2947,10 @@ func (x *RelatedArtifact) unmarshal(d *decoder) {
 }
 
 func (x *RelatedArtifact) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil RelatedArtifact")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -2867,14 +2995,14 @@ type SampledData struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *SampledData) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x SampledData) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *SampledData) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *SampledData) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("SampledData"); ok; name, ok = d.next() {
+	for name, ok := d.first("SampledData"); ok; name, ok = d.next("SampledData") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -2911,6 +3039,10 @@ func (x *SampledData) unmarshal(d *decoder) {
 }
 
 func (x *SampledData) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil SampledData")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -2955,14 +3087,14 @@ type Signature struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Signature) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Signature) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Signature) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Signature) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Signature"); ok; name, ok = d.next() {
+	for name, ok := d.first("Signature"); ok; name, ok = d.next("Signature") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -3000,6 +3132,10 @@ func (x *Signature) unmarshal(d *decoder) {
 }
 
 func (x *Signature) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Signature")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -3041,14 +3177,14 @@ type Timing struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Timing) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Timing) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Timing) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Timing) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Timing"); ok; name, ok = d.next() {
+	for name, ok := d.first("Timing"); ok; name, ok = d.next("Timing") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -3077,6 +3213,10 @@ func (x *Timing) unmarshal(d *decoder) {
 }
 
 func (x *Timing) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Timing")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -3141,14 +3281,14 @@ type TimingRepeat struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *TimingRepeat) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x TimingRepeat) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *TimingRepeat) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *TimingRepeat) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("TimingRepeat"); ok; name, ok = d.next() {
+	for name, ok := d.first("TimingRepeat"); ok; name, ok = d.next("TimingRepeat") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -3217,6 +3357,10 @@ func (x *TimingRepeat) unmarshal(d *decoder) {
 }
 
 func (x *TimingRepeat) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil TimingRepeat")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -3279,14 +3423,14 @@ type TriggerDefinition struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *TriggerDefinition) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x TriggerDefinition) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *TriggerDefinition) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *TriggerDefinition) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("TriggerDefinition"); ok; name, ok = d.next() {
+	for name, ok := d.first("TriggerDefinition"); ok; name, ok = d.next("TriggerDefinition") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -3328,6 +3472,10 @@ func (x *TriggerDefinition) unmarshal(d *decoder) {
 }
 
 func (x *TriggerDefinition) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil TriggerDefinition")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -3375,14 +3523,14 @@ type UsageContext struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *UsageContext) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x UsageContext) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *UsageContext) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *UsageContext) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("UsageContext"); ok; name, ok = d.next() {
+	for name, ok := d.first("UsageContext"); ok; name, ok = d.next("UsageContext") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -3417,6 +3565,10 @@ func (x *UsageContext) unmarshal(d *decoder) {
 }
 
 func (x *UsageContext) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil UsageContext")
+		return
+	}
 	if !e.open() {
 		return
 	}

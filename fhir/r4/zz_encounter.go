@@ -80,14 +80,14 @@ func (x *Encounter) ResourceID() string { return x.ID }
 func (x *Encounter) ResourceMeta() *Meta { return x.Meta }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Encounter) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Encounter) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Encounter) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Encounter) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Encounter"); ok; name, ok = d.next() {
+	for name, ok := d.first("Encounter"); ok; name, ok = d.next("Encounter") {
 		switch string(name) {
 		case "resourceType":
 			seen.once(d, 0)
@@ -203,6 +203,10 @@ func (x *Encounter) unmarshal(d *decoder) {
 }
 
 func (x *Encounter) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Encounter")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -292,14 +296,14 @@ type EncounterClassHistory struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *EncounterClassHistory) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x EncounterClassHistory) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *EncounterClassHistory) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *EncounterClassHistory) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("EncounterClassHistory"); ok; name, ok = d.next() {
+	for name, ok := d.first("EncounterClassHistory"); ok; name, ok = d.next("EncounterClassHistory") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -325,6 +329,10 @@ func (x *EncounterClassHistory) unmarshal(d *decoder) {
 }
 
 func (x *EncounterClassHistory) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil EncounterClassHistory")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -362,14 +370,14 @@ type EncounterDiagnosis struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *EncounterDiagnosis) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x EncounterDiagnosis) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *EncounterDiagnosis) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *EncounterDiagnosis) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("EncounterDiagnosis"); ok; name, ok = d.next() {
+	for name, ok := d.first("EncounterDiagnosis"); ok; name, ok = d.next("EncounterDiagnosis") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -398,6 +406,10 @@ func (x *EncounterDiagnosis) unmarshal(d *decoder) {
 }
 
 func (x *EncounterDiagnosis) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil EncounterDiagnosis")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -448,14 +460,14 @@ type EncounterHospitalization struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *EncounterHospitalization) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x EncounterHospitalization) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *EncounterHospitalization) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *EncounterHospitalization) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("EncounterHospitalization"); ok; name, ok = d.next() {
+	for name, ok := d.first("EncounterHospitalization"); ok; name, ok = d.next("EncounterHospitalization") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -506,6 +518,10 @@ func (x *EncounterHospitalization) unmarshal(d *decoder) {
 }
 
 func (x *EncounterHospitalization) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil EncounterHospitalization")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -564,14 +580,14 @@ type EncounterLocation struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *EncounterLocation) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x EncounterLocation) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *EncounterLocation) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *EncounterLocation) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("EncounterLocation"); ok; name, ok = d.next() {
+	for name, ok := d.first("EncounterLocation"); ok; name, ok = d.next("EncounterLocation") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -604,6 +620,10 @@ func (x *EncounterLocation) unmarshal(d *decoder) {
 }
 
 func (x *EncounterLocation) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil EncounterLocation")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -646,14 +666,14 @@ type EncounterParticipant struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *EncounterParticipant) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x EncounterParticipant) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *EncounterParticipant) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *EncounterParticipant) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("EncounterParticipant"); ok; name, ok = d.next() {
+	for name, ok := d.first("EncounterParticipant"); ok; name, ok = d.next("EncounterParticipant") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -682,6 +702,10 @@ func (x *EncounterParticipant) unmarshal(d *decoder) {
 }
 
 func (x *EncounterParticipant) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil EncounterParticipant")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -718,14 +742,14 @@ type EncounterStatusHistory struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *EncounterStatusHistory) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x EncounterStatusHistory) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *EncounterStatusHistory) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *EncounterStatusHistory) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("EncounterStatusHistory"); ok; name, ok = d.next() {
+	for name, ok := d.first("EncounterStatusHistory"); ok; name, ok = d.next("EncounterStatusHistory") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -750,6 +774,10 @@ func (x *EncounterStatusHistory) unmarshal(d *decoder) {
 }
 
 func (x *EncounterStatusHistory) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil EncounterStatusHistory")
+		return
+	}
 	if !e.open() {
 		return
 	}

@@ -68,14 +68,14 @@ func (x *Location) ResourceID() string { return x.ID }
 func (x *Location) ResourceMeta() *Meta { return x.Meta }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Location) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Location) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Location) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Location) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Location"); ok; name, ok = d.next() {
+	for name, ok := d.first("Location"); ok; name, ok = d.next("Location") {
 		switch string(name) {
 		case "resourceType":
 			seen.once(d, 0)
@@ -170,6 +170,10 @@ func (x *Location) unmarshal(d *decoder) {
 }
 
 func (x *Location) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Location")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -248,14 +252,14 @@ type LocationHoursOfOperation struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *LocationHoursOfOperation) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x LocationHoursOfOperation) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *LocationHoursOfOperation) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *LocationHoursOfOperation) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("LocationHoursOfOperation"); ok; name, ok = d.next() {
+	for name, ok := d.first("LocationHoursOfOperation"); ok; name, ok = d.next("LocationHoursOfOperation") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -285,6 +289,10 @@ func (x *LocationHoursOfOperation) unmarshal(d *decoder) {
 }
 
 func (x *LocationHoursOfOperation) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil LocationHoursOfOperation")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -318,14 +326,14 @@ type LocationPosition struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *LocationPosition) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x LocationPosition) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *LocationPosition) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *LocationPosition) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("LocationPosition"); ok; name, ok = d.next() {
+	for name, ok := d.first("LocationPosition"); ok; name, ok = d.next("LocationPosition") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -352,6 +360,10 @@ func (x *LocationPosition) unmarshal(d *decoder) {
 }
 
 func (x *LocationPosition) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil LocationPosition")
+		return
+	}
 	if !e.open() {
 		return
 	}

@@ -36,14 +36,14 @@ func (x *OperationOutcome) ResourceID() string { return x.ID }
 func (x *OperationOutcome) ResourceMeta() *Meta { return x.Meta }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *OperationOutcome) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x OperationOutcome) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *OperationOutcome) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *OperationOutcome) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("OperationOutcome"); ok; name, ok = d.next() {
+	for name, ok := d.first("OperationOutcome"); ok; name, ok = d.next("OperationOutcome") {
 		switch string(name) {
 		case "resourceType":
 			seen.once(d, 0)
@@ -84,6 +84,10 @@ func (x *OperationOutcome) unmarshal(d *decoder) {
 }
 
 func (x *OperationOutcome) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil OperationOutcome")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -132,14 +136,14 @@ type OperationOutcomeIssue struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *OperationOutcomeIssue) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x OperationOutcomeIssue) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *OperationOutcomeIssue) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *OperationOutcomeIssue) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("OperationOutcomeIssue"); ok; name, ok = d.next() {
+	for name, ok := d.first("OperationOutcomeIssue"); ok; name, ok = d.next("OperationOutcomeIssue") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -176,6 +180,10 @@ func (x *OperationOutcomeIssue) unmarshal(d *decoder) {
 }
 
 func (x *OperationOutcomeIssue) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil OperationOutcomeIssue")
+		return
+	}
 	if !e.open() {
 		return
 	}

@@ -54,14 +54,14 @@ func (x *Organization) ResourceID() string { return x.ID }
 func (x *Organization) ResourceMeta() *Meta { return x.Meta }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Organization) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Organization) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Organization) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Organization) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Organization"); ok; name, ok = d.next() {
+	for name, ok := d.first("Organization"); ok; name, ok = d.next("Organization") {
 		switch string(name) {
 		case "resourceType":
 			seen.once(d, 0)
@@ -130,6 +130,10 @@ func (x *Organization) unmarshal(d *decoder) {
 }
 
 func (x *Organization) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Organization")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -186,14 +190,14 @@ type OrganizationContact struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *OrganizationContact) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x OrganizationContact) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *OrganizationContact) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *OrganizationContact) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("OrganizationContact"); ok; name, ok = d.next() {
+	for name, ok := d.first("OrganizationContact"); ok; name, ok = d.next("OrganizationContact") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -226,6 +230,10 @@ func (x *OrganizationContact) unmarshal(d *decoder) {
 }
 
 func (x *OrganizationContact) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil OrganizationContact")
+		return
+	}
 	if !e.open() {
 		return
 	}

@@ -70,14 +70,14 @@ func (x *Patient) ResourceID() string { return x.ID }
 func (x *Patient) ResourceMeta() *Meta { return x.Meta }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Patient) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Patient) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Patient) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Patient) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Patient"); ok; name, ok = d.next() {
+	for name, ok := d.first("Patient"); ok; name, ok = d.next("Patient") {
 		switch string(name) {
 		case "resourceType":
 			seen.once(d, 0)
@@ -171,6 +171,10 @@ func (x *Patient) unmarshal(d *decoder) {
 }
 
 func (x *Patient) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Patient")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -234,14 +238,14 @@ type PatientCommunication struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *PatientCommunication) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x PatientCommunication) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *PatientCommunication) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *PatientCommunication) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("PatientCommunication"); ok; name, ok = d.next() {
+	for name, ok := d.first("PatientCommunication"); ok; name, ok = d.next("PatientCommunication") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -266,6 +270,10 @@ func (x *PatientCommunication) unmarshal(d *decoder) {
 }
 
 func (x *PatientCommunication) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil PatientCommunication")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -308,14 +316,14 @@ type PatientContact struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *PatientContact) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x PatientContact) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *PatientContact) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *PatientContact) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("PatientContact"); ok; name, ok = d.next() {
+	for name, ok := d.first("PatientContact"); ok; name, ok = d.next("PatientContact") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -358,6 +366,10 @@ func (x *PatientContact) unmarshal(d *decoder) {
 }
 
 func (x *PatientContact) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil PatientContact")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -404,14 +416,14 @@ type PatientLink struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *PatientLink) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x PatientLink) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *PatientLink) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *PatientLink) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("PatientLink"); ok; name, ok = d.next() {
+	for name, ok := d.first("PatientLink"); ok; name, ok = d.next("PatientLink") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -436,6 +448,10 @@ func (x *PatientLink) unmarshal(d *decoder) {
 }
 
 func (x *PatientLink) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil PatientLink")
+		return
+	}
 	if !e.open() {
 		return
 	}

@@ -54,14 +54,14 @@ func (x *Practitioner) ResourceID() string { return x.ID }
 func (x *Practitioner) ResourceMeta() *Meta { return x.Meta }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Practitioner) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Practitioner) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Practitioner) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Practitioner) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Practitioner"); ok; name, ok = d.next() {
+	for name, ok := d.first("Practitioner"); ok; name, ok = d.next("Practitioner") {
 		switch string(name) {
 		case "resourceType":
 			seen.once(d, 0)
@@ -129,6 +129,10 @@ func (x *Practitioner) unmarshal(d *decoder) {
 }
 
 func (x *Practitioner) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Practitioner")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -182,14 +186,14 @@ type PractitionerQualification struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *PractitionerQualification) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x PractitionerQualification) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *PractitionerQualification) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *PractitionerQualification) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("PractitionerQualification"); ok; name, ok = d.next() {
+	for name, ok := d.first("PractitionerQualification"); ok; name, ok = d.next("PractitionerQualification") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -222,6 +226,10 @@ func (x *PractitionerQualification) unmarshal(d *decoder) {
 }
 
 func (x *PractitionerQualification) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil PractitionerQualification")
+		return
+	}
 	if !e.open() {
 		return
 	}

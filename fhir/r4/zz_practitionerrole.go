@@ -62,14 +62,14 @@ func (x *PractitionerRole) ResourceID() string { return x.ID }
 func (x *PractitionerRole) ResourceMeta() *Meta { return x.Meta }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *PractitionerRole) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x PractitionerRole) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *PractitionerRole) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *PractitionerRole) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("PractitionerRole"); ok; name, ok = d.next() {
+	for name, ok := d.first("PractitionerRole"); ok; name, ok = d.next("PractitionerRole") {
 		switch string(name) {
 		case "resourceType":
 			seen.once(d, 0)
@@ -152,6 +152,10 @@ func (x *PractitionerRole) unmarshal(d *decoder) {
 }
 
 func (x *PractitionerRole) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil PractitionerRole")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -218,7 +222,7 @@ type PractitionerRoleAvailableTime struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *PractitionerRoleAvailableTime) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x PractitionerRoleAvailableTime) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *PractitionerRoleAvailableTime) UnmarshalJSON(data []byte) error {
@@ -227,7 +231,7 @@ func (x *PractitionerRoleAvailableTime) UnmarshalJSON(data []byte) error {
 
 func (x *PractitionerRoleAvailableTime) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("PractitionerRoleAvailableTime"); ok; name, ok = d.next() {
+	for name, ok := d.first("PractitionerRoleAvailableTime"); ok; name, ok = d.next("PractitionerRoleAvailableTime") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -257,6 +261,10 @@ func (x *PractitionerRoleAvailableTime) unmarshal(d *decoder) {
 }
 
 func (x *PractitionerRoleAvailableTime) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil PractitionerRoleAvailableTime")
+		return
+	}
 	if !e.open() {
 		return
 	}
@@ -288,7 +296,7 @@ type PractitionerRoleNotAvailable struct {
 }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *PractitionerRoleNotAvailable) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x PractitionerRoleNotAvailable) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *PractitionerRoleNotAvailable) UnmarshalJSON(data []byte) error {
@@ -297,7 +305,7 @@ func (x *PractitionerRoleNotAvailable) UnmarshalJSON(data []byte) error {
 
 func (x *PractitionerRoleNotAvailable) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("PractitionerRoleNotAvailable"); ok; name, ok = d.next() {
+	for name, ok := d.first("PractitionerRoleNotAvailable"); ok; name, ok = d.next("PractitionerRoleNotAvailable") {
 		switch string(name) {
 		case "id":
 			seen.once(d, 0)
@@ -322,6 +330,10 @@ func (x *PractitionerRoleNotAvailable) unmarshal(d *decoder) {
 }
 
 func (x *PractitionerRoleNotAvailable) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil PractitionerRoleNotAvailable")
+		return
+	}
 	if !e.open() {
 		return
 	}

@@ -50,14 +50,14 @@ func (x *Schedule) ResourceID() string { return x.ID }
 func (x *Schedule) ResourceMeta() *Meta { return x.Meta }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Schedule) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Schedule) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Schedule) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Schedule) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Schedule"); ok; name, ok = d.next() {
+	for name, ok := d.first("Schedule"); ok; name, ok = d.next("Schedule") {
 		switch string(name) {
 		case "resourceType":
 			seen.once(d, 0)
@@ -120,6 +120,10 @@ func (x *Schedule) unmarshal(d *decoder) {
 }
 
 func (x *Schedule) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Schedule")
+		return
+	}
 	if !e.open() {
 		return
 	}

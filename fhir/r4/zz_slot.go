@@ -56,14 +56,14 @@ func (x *Slot) ResourceID() string { return x.ID }
 func (x *Slot) ResourceMeta() *Meta { return x.Meta }
 
 // MarshalJSON encodes x as [Marshal] does.
-func (x *Slot) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+func (x Slot) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 
 // UnmarshalJSON decodes as [Unmarshal] does.
 func (x *Slot) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }
 
 func (x *Slot) unmarshal(d *decoder) {
 	var seen members
-	for name, ok := d.first("Slot"); ok; name, ok = d.next() {
+	for name, ok := d.first("Slot"); ok; name, ok = d.next("Slot") {
 		switch string(name) {
 		case "resourceType":
 			seen.once(d, 0)
@@ -136,6 +136,10 @@ func (x *Slot) unmarshal(d *decoder) {
 }
 
 func (x *Slot) marshal(e *encoder) {
+	if x == nil {
+		e.fail("nil Slot")
+		return
+	}
 	if !e.open() {
 		return
 	}

@@ -139,7 +139,7 @@ func emitType(b *bytes.Buffer, t *goType) {
 		fmt.Fprintf(b, "// ResourceID returns the logical id.\nfunc (x *%s) ResourceID() string { return x.ID }\n\n", t.name)
 		fmt.Fprintf(b, "// ResourceMeta returns the metadata, nil when there is none.\nfunc (x *%s) ResourceMeta() *Meta { return x.Meta }\n\n", t.name)
 	}
-	fmt.Fprintf(b, "// MarshalJSON encodes x as [Marshal] does.\nfunc (x *%s) MarshalJSON() ([]byte, error) { return marshalJSON(x) }\n\n", t.name)
+	fmt.Fprintf(b, "// MarshalJSON encodes x as [Marshal] does.\nfunc (x %s) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }\n\n", t.name)
 	fmt.Fprintf(b, "// UnmarshalJSON decodes as [Unmarshal] does.\nfunc (x *%s) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }\n\n", t.name)
 	emitDecoder(b, t)
 	emitEncoder(b, t)
@@ -147,7 +147,7 @@ func emitType(b *bytes.Buffer, t *goType) {
 
 func emitDecoder(b *bytes.Buffer, t *goType) {
 	fmt.Fprintf(b, "func (x *%s) unmarshal(d *decoder) {\nvar seen members\n", t.name)
-	fmt.Fprintf(b, "for name, ok := d.first(%q); ok; name, ok = d.next() {\nswitch string(name) {\n", t.name)
+	fmt.Fprintf(b, "for name, ok := d.first(%q); ok; name, ok = d.next(%q) {\nswitch string(name) {\n", t.name, t.name)
 	next := 0
 	once := func() { fmt.Fprintf(b, "seen.once(d, %d)\n", next); next++ }
 	if t.resource {
@@ -160,11 +160,14 @@ func emitDecoder(b *bytes.Buffer, t *goType) {
 		once()
 		b.WriteString(f.decode() + "\n")
 	}
+	if next > 3*64 {
+		panic(t.name + " has more members than the decoder's bit set holds")
+	}
 	b.WriteString("default:\nd.extra(&x.Extra, name)\n}\n}\n}\n\n")
 }
 
 func emitEncoder(b *bytes.Buffer, t *goType) {
-	fmt.Fprintf(b, "func (x *%s) marshal(e *encoder) {\nif !e.open() {\nreturn\n}\n", t.name)
+	fmt.Fprintf(b, "func (x *%s) marshal(e *encoder) {\nif x == nil {\ne.fail(\"nil %s\")\nreturn\n}\nif !e.open() {\nreturn\n}\n", t.name, t.name)
 	if t.resource {
 		fmt.Fprintf(b, "e.name(`\"resourceType\":%q`)\n", t.name)
 	}
