@@ -31,6 +31,9 @@ type Personality struct {
 	// IgnoreFilters makes searches return everything of the type; the self link
 	// tells, unless LyingSelf is set.
 	IgnoreFilters, LyingSelf bool
+	// CacheSearches is how long an equal search gets the same result again, unless
+	// it says Cache-Control: no-cache.
+	CacheSearches time.Duration
 	// PageSize of searches; zero means 20.
 	PageSize int
 }
@@ -320,10 +323,11 @@ type server struct {
 	stall   chan struct{} // not nil: a black hole
 	cursors map[string][]string
 	cursor  int
+	results map[string]searchResult
 }
 
 func (h *Hospital) newServer(e *campus.Endpoint) (*server, error) {
-	s := &server{hospital: h, endpoint: e, store: h.stores[e.Store], conns: map[net.Conn]bool{}, cursors: map[string][]string{}}
+	s := &server{hospital: h, endpoint: e, store: h.stores[e.Store], conns: map[net.Conn]bool{}, cursors: map[string][]string{}, results: map[string]searchResult{}}
 	return s, s.start()
 }
 

@@ -18,8 +18,8 @@ type Entry struct {
 	Type        string
 	// RequestID is the X-Request-Id that came.
 	RequestID string
-	// Created are the Numbers of the resources it created, as system|value: the
-	// identifiers of those that were to be created only once.
+	// Created are the Numbers it gave, as type|system|value: the identifiers of
+	// what was to be created only once, and those an update added.
 	Created []string
 	// Status is what the client was told, 0 when the answer was lost.
 	Status int
@@ -32,7 +32,7 @@ type Entry struct {
 type Ledger struct {
 	mu      sync.Mutex
 	entries []Entry
-	created map[string]int // by system|value
+	created map[string]int // by type|system|value
 }
 
 // Entries returns a copy of the record.
@@ -42,8 +42,7 @@ func (l *Ledger) Entries() []Entry {
 	return slices.Clone(l.entries)
 }
 
-// Executions returns how many resources were created with this Number by
-// conditional creates.
+// Executions returns how many resources of one type were given this Number.
 func (l *Ledger) Executions(number string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -56,16 +55,14 @@ func (l *Ledger) Executions(number string) int {
 	return most
 }
 
-// Doubled returns the Numbers with which more than one resource was created by
-// conditional creates.
+// Doubled returns the Numbers that more than one resource of a type was given.
 func (l *Ledger) Doubled() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var out []string
 	for key, n := range l.created {
 		if n > 1 {
-			_, number, _ := strings.Cut(key, "|")
-			out = append(out, number)
+			out = append(out, key[strings.LastIndexByte(key, '|')+1:])
 		}
 	}
 	slices.Sort(out)
@@ -92,7 +89,7 @@ func (l *Ledger) told(in *request, out *answer, status int) {
 		Interaction: in.interaction, Type: in.typ, RequestID: in.requestID, Status: status,
 	}
 	if out != nil {
-		e.Created, e.Executed = out.executed, in.writes() && out.status < 300
+		e.Created, e.Executed = out.created, out.changed
 	}
 	l.entries = append(l.entries, e)
 }

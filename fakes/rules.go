@@ -2,6 +2,7 @@ package fakes
 
 import (
 	"context"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -34,8 +35,10 @@ type When struct {
 // Action is what happens instead of, or around, the execution of a request.
 // Fields combine in this order.
 type Action struct {
-	// Delay before anything else, cut short when the client leaves.
-	Delay time.Duration
+	// Delay before anything else, plus up to Jitter; cut short when the client
+	// leaves, unless Late is set: then the request is executed all the same.
+	Delay, Jitter time.Duration
+	Late          bool
 	// Hang never answers and never executes; it ends when the client leaves.
 	Hang bool
 	// ResetBefore breaks the connection without executing.
@@ -104,7 +107,7 @@ func (h *Hospital) rule(e *campus.Endpoint, in *request) Action {
 
 // perform runs the request under the action.
 func (s *server) perform(ctx context.Context, w http.ResponseWriter, in *request, do Action) {
-	if do.Delay > 0 && !pause(ctx, do.Delay) {
+	if !do.wait(ctx) {
 		return
 	}
 	switch {
@@ -142,6 +145,17 @@ func (s *server) perform(ctx context.Context, w http.ResponseWriter, in *request
 	told.send(w, len(told.body))
 }
 
+func (do Action) wait(ctx context.Context) bool {
+	d := do.Delay
+	if do.Jitter > 0 {
+		d += rand.N(do.Jitter) //nolint:gosec // jitter
+	}
+	if do.Late {
+		ctx = context.WithoutCancel(ctx)
+	}
+	return d == 0 || pause(ctx, d)
+}
+
 func (do Action) instead() *answer {
 	a := &answer{status: do.Status, header: http.Header{}, body: []byte(do.Body)}
 	switch {
@@ -160,10 +174,11 @@ func (do Action) instead() *answer {
 
 // answer is a response before it is sent.
 type answer struct {
-	status   int
-	header   http.Header
-	body     []byte
-	executed []string // identifiers of what was created or changed
+	status  int
+	header  http.Header
+	body    []byte
+	created []string // Numbers of what was created, or newly given
+	changed bool
 }
 
 func (a *answer) send(w http.ResponseWriter, n int) {

@@ -76,18 +76,45 @@ func (s *server) search(in *request) *answer {
 			count = min(count, n)
 		case "_include":
 		default:
-			if _, ok := parameterOf(in.typ, name); !ok {
+			p, ok := parameterOf(in.typ, name)
+			if !ok || slices.ContainsFunc(values, func(v string) bool { return !p.sound(v) }) {
 				return refuse(http.StatusBadRequest, "not-supported")
 			}
 		}
 	}
-	keys := s.store.find(in.typ, s.filters(in.query))
+	keys := s.found(in)
 	self := in.typ
 	if q := s.selfQuery(in); q != "" {
 		self += "?" + q
 	}
 	in.query.Set("_count", strconv.Itoa(count))
 	return s.page(in, keys, self, len(keys))
+}
+
+// found runs the search, or, on a server that keeps results, hands out what the
+// same search found a moment ago unless it is told not to.
+func (s *server) found(in *request) []string {
+	p := s.hospital.personality
+	if p.CacheSearches == 0 {
+		return s.store.find(in.typ, s.filters(in.query))
+	}
+	key := in.typ + "?" + in.query.Encode()
+	s.mu.Lock()
+	kept, known := s.results[key]
+	s.mu.Unlock()
+	if known && time.Since(kept.at) < p.CacheSearches && in.header.Get("Cache-Control") != "no-cache" {
+		return kept.keys
+	}
+	keys := s.store.find(in.typ, s.filters(in.query))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.results[key] = searchResult{time.Now(), keys}
+	return keys
+}
+
+type searchResult struct {
+	at   time.Time
+	keys []string
 }
 
 // filters drops what an ignorant server does not look at.
@@ -228,6 +255,16 @@ func values(o object, paths []string) []any {
 	return out
 }
 
+// sound refuses values this parameter cannot compare.
+func (p parameter) sound(value string) bool {
+	if p.kind == "date" {
+		_, at := datePrefix(value)
+		_, err := parseTime(at)
+		return err == nil
+	}
+	return value != ""
+}
+
 func (p parameter) matches(found []any, wanted string) bool {
 	match := map[string]func(any, string) bool{
 		"token": matchToken, "reference": matchReference, "date": matchDate, "string": matchString,
@@ -275,10 +312,7 @@ func matchString(v any, wanted string) bool {
 
 // matchDate compares an instant, a date or a Period with ge, gt, le, lt or eq.
 func matchDate(v any, wanted string) bool {
-	prefix := "eq"
-	if len(wanted) > 2 && strings.Contains("ge gt le lt eq", wanted[:2]) {
-		prefix, wanted = wanted[:2], wanted[2:]
-	}
+	prefix, wanted := datePrefix(wanted)
 	if s, ok := v.(string); ok && prefix == "eq" {
 		return strings.HasPrefix(s, wanted)
 	}
@@ -296,6 +330,14 @@ func matchDate(v any, wanted string) bool {
 		return !low.After(at)
 	}
 	return low.Before(at)
+}
+
+// datePrefix cuts off ge, gt, le, lt or eq.
+func datePrefix(s string) (prefix, at string) {
+	if len(s) > 2 && slices.Contains([]string{"ge", "gt", "le", "lt", "eq"}, s[:2]) {
+		return s[:2], s[2:]
+	}
+	return "eq", s
 }
 
 func span(v any) (low, high time.Time, ok bool) {

@@ -148,7 +148,8 @@ func (s *server) execute(in *request) *answer {
 }
 
 func (s *server) create(in *request) *answer {
-	e := entry{method: http.MethodPost, typ: in.typ, resource: in.body, ifNoneExist: in.header.Get("If-None-Exist")}
+	_, conditional := in.header["If-None-Exist"]
+	e := entry{method: http.MethodPost, typ: in.typ, resource: in.body, conditional: conditional, ifNoneExist: in.header.Get("If-None-Exist")}
 	return s.single(e)
 }
 
@@ -165,7 +166,7 @@ func (s *server) single(e entry) *answer {
 		return bad
 	}
 	r := results[0]
-	a := &answer{status: r.status, header: http.Header{}, body: r.resource.json(), executed: r.created}
+	a := &answer{status: r.status, header: http.Header{}, body: r.resource.json(), created: r.created, changed: r.changed}
 	a.header.Set("Content-Type", fhir.MediaType)
 	a.header.Set("ETag", r.resource.etag())
 	if r.status == http.StatusCreated {

@@ -46,7 +46,7 @@ func newStore(h *Hospital, id campus.StoreID) *store {
 func newReplica(h *Hospital, id campus.StoreID, original *store, lag time.Duration) *store {
 	s := newStore(h, id)
 	s.original, s.lag, s.renamed = original, lag, map[string]string{}
-	s.put("Patient", s.newID(), object{"resourceType": "Patient", "name": []any{map[string]any{"text": "另一个人"}}})
+	s.put("Patient", s.newID(), object{"resourceType": "Patient", "name": []any{map[string]any{"text": "另一个人"}}}, time.Now())
 	return s
 }
 
@@ -55,8 +55,9 @@ func (s *store) load(list []object) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.nextID += 1000
+	now := time.Now()
 	for _, o := range list {
-		s.put(o.typ(), o.id(), o)
+		s.put(o.typ(), o.id(), o, now)
 	}
 }
 
@@ -67,7 +68,7 @@ func (s *store) newID() string {
 }
 
 // put writes a new version and logs it; it requires the lock.
-func (s *store) put(typ, id string, o object) object {
+func (s *store) put(typ, id string, o object, now time.Time) object {
 	key := typ + "/" + id
 	old, exists := s.current[key]
 	version := 1
@@ -82,7 +83,6 @@ func (s *store) put(typ, id string, o object) object {
 	if meta == nil {
 		meta = map[string]any{}
 	}
-	now := time.Now()
 	meta["versionId"] = strconv.Itoa(version)
 	meta["lastUpdated"] = now.UTC().Format("2006-01-02T15:04:05.000Z")
 	o["id"], o["meta"] = id, meta
@@ -126,16 +126,23 @@ func (s *store) catchUp() {
 		typ, id, _ := strings.Cut(s.renamed[c.key], "/")
 		o := c.to.clone()
 		rename(map[string]any(o), s.renamed)
-		s.put(typ, id, o)
+		s.put(typ, id, o, c.at)
 	}
 }
 
-// rename rewrites literal references.
+// rename rewrites literal references, relative or under the servers' own name,
+// also to a version.
 func rename(v any, names map[string]string) {
 	switch v := v.(type) {
 	case map[string]any:
-		if ref, ok := v["reference"].(string); ok && names[ref] != "" {
-			v["reference"] = names[ref]
+		if ref, ok := v["reference"].(string); ok {
+			key, _, _ := strings.Cut(ref, "/_history/")
+			if i := strings.Index(key, ".group.test/fhir/"); i >= 0 {
+				key = key[i+len(".group.test/fhir/"):]
+			}
+			if names[key] != "" {
+				v["reference"] = names[key]
+			}
 		}
 		for _, child := range v {
 			rename(child, names)
@@ -191,7 +198,7 @@ func hasIdentifier(o object, system, value string) bool {
 func numbersOf(o object) []string {
 	var out []string
 	for _, m := range identifiers(o) {
-		out = append(out, fmt.Sprint(m["system"], "|", m["value"]))
+		out = append(out, fmt.Sprint(o.typ(), "|", m["system"], "|", m["value"]))
 	}
 	return out
 }
@@ -202,6 +209,7 @@ type entry struct {
 	fullURL         string
 	resource        object
 	ifMatch         string
+	conditional     bool
 	ifNoneExist     string
 	mustBeNew       bool
 
@@ -212,12 +220,18 @@ type result struct {
 	status   int
 	resource object
 	created  []string
+	changed  bool
 }
 
 // commit runs writes: all or none. A racy server looks, lets time pass, then
 // acts on what it saw; versions are compared at the moment of writing.
 func (s *server) commit(entries []entry) ([]result, *answer) {
 	st, p := s.store, s.hospital.personality
+	for i := range entries {
+		if e := &entries[i]; e.conditional && !soundCondition(e) {
+			return nil, refuse(http.StatusBadRequest, "invalid")
+		}
+	}
 	st.mu.Lock()
 	conditional := st.look(entries)
 	if conditional && !p.AtomicCreate {
@@ -230,12 +244,26 @@ func (s *server) commit(entries []entry) ([]result, *answer) {
 		return nil, bad
 	}
 	assigned := st.assign(entries)
-	results := make([]result, len(entries))
+	results, now := make([]result, len(entries)), time.Now()
 	for i := range entries {
-		results[i] = st.apply(&entries[i], assigned)
+		results[i] = st.apply(&entries[i], assigned, now)
 		s.hospital.ledger.create(results[i].created)
 	}
 	return results, nil
+}
+
+// soundCondition refuses an If-None-Exist that would match everything, or nothing.
+func soundCondition(e *entry) bool {
+	query, err := parseQuery(e.ifNoneExist)
+	if err != nil || len(query) == 0 {
+		return false
+	}
+	for name, values := range query {
+		if _, known := parameterOf(e.typ, name); !known || slices.Contains(values, "") {
+			return false
+		}
+	}
+	return true
 }
 
 // look evaluates the conditions of conditional creates.
@@ -243,14 +271,11 @@ func (s *store) look(entries []entry) bool {
 	conditional := false
 	for i := range entries {
 		e := &entries[i]
-		if e.ifNoneExist == "" {
+		if !e.conditional {
 			continue
 		}
 		conditional = true
-		query, err := parseQuery(e.ifNoneExist)
-		if err != nil {
-			continue
-		}
+		query, _ := parseQuery(e.ifNoneExist)
 		for _, key := range s.order {
 			if o := s.current[key]; o.typ() == e.typ && matchesAll(o, e.typ, query) {
 				e.existing = append(e.existing, key)
@@ -310,20 +335,21 @@ func (s *store) assign(entries []entry) map[string]string {
 	return names
 }
 
-func (s *store) apply(e *entry, names map[string]string) result {
+func (s *store) apply(e *entry, names map[string]string, now time.Time) result {
 	key := e.typ + "/" + e.id
 	if len(e.existing) == 1 {
 		return result{status: http.StatusOK, resource: s.current[key]}
 	}
-	_, exists := s.current[key]
+	old, exists := s.current[key]
 	o := e.resource.clone()
 	rename(map[string]any(o), names)
-	r := result{status: http.StatusOK, resource: s.put(e.typ, e.id, o)}
+	r := result{status: http.StatusOK, resource: s.put(e.typ, e.id, o, now), changed: true}
 	if !exists {
 		r.status = http.StatusCreated
-		if e.ifNoneExist != "" {
-			r.created = numbersOf(o)
-		}
+	}
+	if exists || e.conditional {
+		had := numbersOf(old)
+		r.created = slices.DeleteFunc(numbersOf(o), func(n string) bool { return slices.Contains(had, n) })
 	}
 	return r
 }
@@ -351,8 +377,9 @@ func (s *server) transaction(in *request) *answer {
 	}
 	out := make([]any, len(results))
 	var created []string
+	changed := false
 	for i, r := range results {
-		created = append(created, r.created...)
+		created, changed = append(created, r.created...), changed || r.changed
 		out[i] = map[string]any{
 			"fullUrl":  fmt.Sprintf("%s/%s/%s", s.alias(), r.resource.typ(), r.resource.id()),
 			"resource": map[string]any(r.resource),
@@ -363,7 +390,7 @@ func (s *server) transaction(in *request) *answer {
 		}
 	}
 	a := ok(object{"resourceType": "Bundle", "type": "transaction-response", "entry": out})
-	a.executed = created
+	a.created, a.changed = created, changed
 	return a
 }
 
@@ -375,7 +402,8 @@ func parseEntry(v any) (entry, bool) {
 	e.fullURL, _ = m["fullUrl"].(string)
 	e.method, _ = req["method"].(string)
 	e.ifMatch, _ = req["ifMatch"].(string)
-	e.ifNoneExist, _ = req["ifNoneExist"].(string)
+	e.ifNoneExist, e.conditional = req["ifNoneExist"].(string)
+	e.mustBeNew = req["ifNoneMatch"] == "*"
 	target, _ := req["url"].(string)
 	e.typ, e.id, _ = strings.Cut(strings.Trim(target, "/"), "/")
 	switch {

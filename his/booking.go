@@ -1,7 +1,12 @@
 package his
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"hash/fnv"
+	"net/url"
+	"slices"
 	"time"
 
 	"github.com/hospital-go/hospital"
@@ -89,8 +94,8 @@ func (c *Client) HoldAny(ctx context.Context, r HoldAnyRequest, opts ...hospital
 	return hospital.Write(ctx, c.client, write("HoldAny"), r.Number, a.sendAny, a.find, opts...)
 }
 
-// tries bounds how many slots HoldAny loses to others before it gives up.
-const tries = 16
+// maxSlots bounds the slots HoldAny chooses from.
+const maxSlots = 2000
 
 func (a *act) sendAny(ctx context.Context, f *fhir.Client) (Booking, error) {
 	if err := a.check(); err != nil {
@@ -103,21 +108,21 @@ func (a *act) sendAny(ctx context.Context, f *fhir.Client) (Booking, error) {
 	if err != nil {
 		return Booking{}, err
 	}
-	lost := 0
-	for slot, err := range a.client.slots(ctx, f, a.window.Schedule, a.window.From, a.window.To, r4.SlotStatusFree) {
-		if err != nil {
-			return Booking{}, err
-		}
-		held, err := a.takeSlot(ctx, f, patient, slot)
+	free, err := collect(a.client.slots(ctx, f, a.window.Schedule, a.window.From, a.window.To, r4.SlotStatusFree), maxSlots)
+	if err != nil {
+		return Booking{}, err
+	}
+	// Everybody begins somewhere else, or all would run for the same slot.
+	start := fnv.New32a()
+	_, _ = start.Write([]byte(a.number))
+	for i := range free {
+		held, err := a.takeSlot(ctx, f, patient, free[(int(start.Sum32()%maxSlots)+i)%len(free)])
 		if hospital.CodeOf(err) != hospital.ErrConflict {
 			return held, err
 		}
 		// A refusal may be the echo of an own success whose answer was lost.
 		if done, err := a.find(ctx, f); hospital.CodeOf(err) != hospital.ErrNotFound {
 			return done, err
-		}
-		if lost++; lost == tries {
-			break
 		}
 	}
 	return Booking{}, hospital.ErrConflict
@@ -151,6 +156,9 @@ func (a *act) check() error {
 		if err := checkNumber(a.hold); err != nil {
 			return err
 		}
+	}
+	if a.client.systems.Hold == a.client.systems.Booking {
+		return hospital.Refuse(hospital.ErrInvalidArgument, "Systems.Hold and Systems.Booking must differ")
 	}
 	if left := time.Until(a.until); a.name == "Hold" && (left <= 0 || left > MaxHold) {
 		return hospital.Refuse(hospital.ErrInvalidArgument, "Until must lie within the next 24 hours")
@@ -195,22 +203,79 @@ func (a *act) takeSlot(ctx context.Context, f *fhir.Client, patient hospital.Fou
 	slot.Status = a.slotStatus
 	entry := fhir.Post(a.appointment(patient.Resource.ID, slot), "", r4.Identifier{System: a.system, Value: a.number})
 	answer, found, err := a.client.commit(ctx, f, 1, fhir.Put(slot), entry)
-	if err == nil && !a.mine(found, seen) {
-		a.undo(ctx, f, answer, found)
-		err = fhir.ErrUnexpected // Write looks up what carries the Number
+	if err != nil {
+		return found, err
 	}
-	return found, err
+	if !a.mine(found, patient.Resource.ID, slot.ID) {
+		a.undo(ctx, f, answer.Entry[0].Resource, slot.ID, found)
+		return Booking{}, fhir.ErrUnexpected // Write looks up what carries the Number
+	}
+	return a.alone(ctx, f, found)
 }
 
 // undo frees the slot again when the server, asked to create the Appointment
-// unless its Number exists, found one of another slot and took this slot all the same.
-func (a *act) undo(ctx context.Context, f *fhir.Client, answer *r4.Bundle, found Booking) {
-	slot, ok := answer.Entry[0].Resource.(*r4.Slot)
-	if !ok || a.client.usesSlot(found, slot.ID) {
+// unless its Number exists, found one that has not this slot, or is over, and
+// took the slot all the same.
+func (a *act) undo(ctx context.Context, f *fhir.Client, taken r4.Resource, id string, found Booking) {
+	slot, ok := taken.(*r4.Slot)
+	if !ok || slot.ID != id || (a.client.usesSlot(found, id) && !over(found.Resource.Status)) {
 		return
 	}
 	slot.Status = r4.SlotStatusFree
 	_, _, _ = fhir.Update(ctx, f, slot) // guarded; whoever came between has it now
+}
+
+// alone makes sure that the act happened once: of two Appointments with its
+// Number, which a server that looks, then inserts can make, the one with the
+// smaller id stays. Where versions are no proved guard, the same for the slot.
+func (a *act) alone(ctx context.Context, f *fhir.Client, mine Booking) (Booking, error) {
+	rivals, err := a.client.live(ctx, f, byIdentifier("Appointment", a.system, a.number), func(b Booking) bool {
+		return r4.HasIdentifier(b.Resource.Identifier, a.system, a.number)
+	})
+	if err != nil {
+		return Booking{}, err
+	}
+	if !a.client.contract(mine.Origin).Versioning {
+		slot := mine.Resource.Slot[0].Reference
+		typ, id, _ := a.client.client.Local(mine.Origin, slot)
+		q := fhir.Query{Type: "Appointment", Params: url.Values{"slot": {typ + "/" + id}}}
+		same, err := a.client.live(ctx, f, q, func(b Booking) bool { return a.client.usesSlot(b, id) })
+		if err != nil {
+			return Booking{}, err
+		}
+		rivals = append(rivals, same...)
+	}
+	for _, r := range rivals {
+		if r.Resource.ID >= mine.Resource.ID {
+			continue
+		}
+		if a.client.usesSlot(r, slotID(a.client, mine)) {
+			mine.Resource.Slot = nil // the rival's slot stays taken
+		}
+		if _, err := a.client.end(ctx, f, mine, a.slotStatus); err != nil {
+			return Booking{}, err
+		}
+		return Booking{}, hospital.ErrConflict
+	}
+	return mine, nil
+}
+
+func slotID(c *Client, b Booking) string {
+	if len(b.Resource.Slot) == 0 {
+		return ""
+	}
+	_, id, _ := c.client.Local(b.Origin, b.Resource.Slot[0].Reference)
+	return id
+}
+
+// contract is what the endpoint that answered honours.
+func (c *Client) contract(o hospital.Origin) campus.Contract {
+	for _, e := range c.client.Topology().Endpoints() {
+		if e.ID == o.Endpoint {
+			return e.Contract
+		}
+	}
+	return campus.Contract{}
 }
 
 // fromHold turns the hold's Appointment into the booking's.
@@ -230,12 +295,14 @@ func (a *act) fromHold(ctx context.Context, f *fhir.Client, patient string, slot
 	}
 	slot.Status, appointment.Status = a.slotStatus, a.status
 	appointment.Identifier = append(appointment.Identifier, r4.Identifier{System: a.system, Value: a.number})
-	seen := hospital.Found[*r4.Slot]{Resource: slot, Origin: held.Origin}
 	_, found, err := a.client.commit(ctx, f, 1, fhir.Put(slot), fhir.Put(appointment))
-	if err == nil && !a.mine(found, seen) {
-		err = fhir.ErrUnexpected
+	if err != nil {
+		return found, err
 	}
-	return found, err
+	if !a.mine(found, patient, slot.ID) {
+		return Booking{}, fhir.ErrUnexpected
+	}
+	return a.alone(ctx, f, found)
 }
 
 // appointment is the new resource. It refers by ids of the Store that is written.
@@ -269,7 +336,8 @@ func (a *act) find(ctx context.Context, f *fhir.Client) (Booking, error) {
 // compare: is what carries the Number this act? A Number whose booking was
 // cancelled names an act that is over.
 func (a *act) compare(ctx context.Context, f *fhir.Client, found Booking) error {
-	patient, err := findPatient(hospital.SameStore(ctx, found.Origin), f, a.patient)
+	ctx = hospital.SameStore(ctx, found.Origin)
+	patient, err := findPatient(ctx, f, a.patient)
 	switch {
 	case hospital.CodeOf(err) == hospital.ErrNotFound:
 		return hospital.ErrNumberReused
@@ -277,52 +345,113 @@ func (a *act) compare(ctx context.Context, f *fhir.Client, found Booking) error 
 		return err
 	case !a.client.isFor(found, patient.Resource.ID):
 		return hospital.ErrNumberReused
-	case !a.same(found):
-		return hospital.Refuse(hospital.ErrNumberReused, "it names another slot")
 	case over(found.Resource.Status):
 		return hospital.Refuse(hospital.ErrNumberReused, "the act it names was cancelled")
+	}
+	if same, err := a.same(ctx, f, found); err != nil || !same {
+		return cmp.Or(err, hospital.Refuse(hospital.ErrNumberReused, "it names another slot"))
+	}
+	return a.stands(found.Resource)
+}
+
+// stands: is the act in force? A hold that was booked since was kept.
+func (a *act) stands(found *r4.Appointment) error {
+	switch status := found.Status; {
+	case taken(status):
+		return nil
+	case a.status != r4.AppointmentStatusProposed:
+		return hospital.Refuse(hospital.ErrConflict, "what carries the Number is not booked")
+	case status != a.status:
+		return hospital.Refuse(hospital.ErrConflict, "what carries the Number is not held")
+	case expired(found, time.Now()):
+		return hospital.Refuse(hospital.ErrConflict, "the hold has ended")
 	}
 	return nil
 }
 
-// mine is compare for an answer to what was just sent.
-func (a *act) mine(found Booking, slot hospital.Found[*r4.Slot]) bool {
-	return r4.HasIdentifier(found.Resource.Identifier, a.system, a.number) &&
-		found.Resource.Status == a.status && a.client.usesSlot(found, slot.Resource.ID)
+// taken: booked, or further on the way.
+func taken(status string) bool {
+	switch status {
+	case r4.AppointmentStatusBooked, r4.AppointmentStatusArrived, r4.AppointmentStatusCheckedIn, r4.AppointmentStatusFulfilled:
+		return true
+	}
+	return false
 }
 
-// same: does the Appointment have the slot that was asked for?
-func (a *act) same(found Booking) bool {
-	if a.window != nil {
-		start, err := time.Parse(time.RFC3339, found.Resource.Start)
-		return err == nil && !start.Before(a.window.From.Truncate(time.Second)) && start.Before(a.window.To)
+// mine is compare for an answer to what was just sent.
+func (a *act) mine(found Booking, patient, slot string) bool {
+	return r4.HasIdentifier(found.Resource.Identifier, a.system, a.number) && found.Resource.Status == a.status &&
+		a.client.isFor(found, patient) && a.client.usesSlot(found, slot)
+}
+
+// same: does the Appointment have the slot that was asked for, or one of the
+// schedule and window?
+func (a *act) same(ctx context.Context, f *fhir.Client, found Booking) (bool, error) {
+	if a.window == nil {
+		return a.slot.Resource != nil && found.Origin.Store == a.slot.Origin.Store && a.client.usesSlot(found, a.slot.Resource.ID), nil
 	}
-	return a.slot.Resource != nil && found.Origin.Store == a.slot.Origin.Store && a.client.usesSlot(found, a.slot.Resource.ID)
+	start, err := time.Parse(time.RFC3339, found.Resource.Start)
+	if err != nil || start.Before(a.window.From.Truncate(time.Second)) || !start.Before(a.window.To) || len(found.Resource.Slot) != 1 {
+		return false, nil
+	}
+	slot, err := a.client.slotOf(ctx, f, found, &found.Resource.Slot[0])
+	if err != nil {
+		return false, err
+	}
+	return a.client.client.Names(found.Origin, slot.Schedule, "Schedule", a.window.Schedule.Resource.ID), nil
 }
 
 func over(status string) bool {
 	return status == r4.AppointmentStatusCancelled || status == r4.AppointmentStatusEnteredInError || status == r4.AppointmentStatusNoshow
 }
 
-// expired reads the hold's end; a hold without one has ended.
-func expired(a *r4.Appointment, now time.Time) bool {
+// holdEnd reads when a hold ends.
+func holdEnd(a *r4.Appointment) (time.Time, bool) {
 	for i := range a.Extension {
 		if a.Extension[i].URL == HoldUntilURL {
 			until, err := time.Parse(time.RFC3339, a.Extension[i].ValueInstant)
-			return err != nil || !now.Before(until)
+			return until, err == nil
 		}
 	}
-	return true
+	return time.Time{}, false
 }
 
-// appointment finds the one Appointment that carries a Number.
+// expired: a hold without an end has ended.
+func expired(a *r4.Appointment, now time.Time) bool {
+	until, ok := holdEnd(a)
+	return !ok || !now.Before(until)
+}
+
+// appointment finds the Appointment that carries a Number: the live one, or,
+// when all are over, one of those. Two live ones are ErrNumberReused.
 func (c *Client) appointment(ctx context.Context, f *fhir.Client, system, number string) (Booking, error) {
 	if err := checkNumber(number); err != nil {
 		return Booking{}, err
 	}
-	return one(search(ctx, f, byIdentifier("Appointment", system, number),
-		func(a *r4.Appointment, _ hospital.Origin) bool { return r4.HasIdentifier(a.Identifier, system, number) }),
-		hospital.ErrNumberReused)
+	list, err := collect(search(ctx, f, byIdentifier("Appointment", system, number),
+		func(a *r4.Appointment, _ hospital.Origin) bool { return r4.HasIdentifier(a.Identifier, system, number) }), maxSame)
+	if err != nil {
+		return Booking{}, err
+	}
+	if len(list) == 0 {
+		return Booking{}, hospital.ErrNotFound
+	}
+	live := slices.DeleteFunc(slices.Clone(list), func(b Booking) bool { return over(b.Resource.Status) })
+	switch len(live) {
+	case 0:
+		return list[0], nil
+	case 1:
+		return live[0], nil
+	}
+	return Booking{}, hospital.ErrNumberReused
+}
+
+// live collects the Appointments of a search that are not over.
+func (c *Client) live(ctx context.Context, f *fhir.Client, q fhir.Query, check func(Booking) bool) ([]Booking, error) {
+	list, err := collect(search(ctx, f, q, func(a *r4.Appointment, o hospital.Origin) bool {
+		return check(Booking{Resource: a, Origin: o})
+	}), maxSame)
+	return slices.DeleteFunc(list, func(b Booking) bool { return over(b.Resource.Status) }), err
 }
 
 // isFor reports whether the patient takes part.
@@ -349,7 +478,7 @@ func (c *Client) usesSlot(found Booking, slot string) bool {
 func (c *Client) currentSlot(ctx context.Context, f *fhir.Client, seen hospital.Found[*r4.Slot]) (*r4.Slot, error) {
 	slot, resp, err := fhir.Read[*r4.Slot](ctx, f, seen.Resource.ID)
 	if err != nil {
-		return nil, err
+		return nil, gone(err)
 	}
 	origin := hospital.OriginOf(resp)
 	typ, id, ok := c.client.Local(seen.Origin, refOf(seen.Resource.Schedule))
@@ -358,10 +487,16 @@ func (c *Client) currentSlot(ctx context.Context, f *fhir.Client, seen hospital.
 		!sameTime(slot.Start, seen.Resource.Start), !sameTime(slot.End, seen.Resource.End),
 		!ok, !c.client.Names(origin, slot.Schedule, typ, id):
 		return nil, hospital.Refuse(hospital.ErrConflict, "the slot is not what it was when it was read")
-	case fhir.ETag(slot.Meta) == "":
-		return nil, hospital.Refuse(hospital.ErrUnexpectedAnswer, "a slot without version cannot be guarded")
 	}
 	return slot, nil
+}
+
+// gone: the slot's absence is not the booking's.
+func gone(err error) error {
+	if errors.Is(err, fhir.ErrNotFound) || errors.Is(err, fhir.ErrGone) {
+		return hospital.Refuse(hospital.ErrConflict, "the slot does not exist any more")
+	}
+	return err
 }
 
 func refOf(r *r4.Reference) string {
@@ -379,6 +514,11 @@ func sameTime(a, b string) bool {
 
 // commit sends the transaction and takes the Appointment, entry number i, from its answer.
 func (c *Client) commit(ctx context.Context, f *fhir.Client, i int, entries ...r4.BundleEntry) (*r4.Bundle, Booking, error) {
+	for _, e := range entries {
+		if e.Request == nil {
+			return nil, Booking{}, errUnguarded
+		}
+	}
 	answer, resp, err := fhir.Transaction(ctx, f, &r4.Bundle{Type: r4.BundleTypeTransaction, Entry: entries})
 	if err != nil {
 		return nil, Booking{}, c.refused(err)
@@ -389,3 +529,6 @@ func (c *Client) commit(ctx context.Context, f *fhir.Client, i int, entries ...r
 	}
 	return answer, Booking{Resource: appointment, Origin: hospital.OriginOf(resp)}, nil
 }
+
+// errUnguarded: a server that names no version gives nothing to guard with.
+var errUnguarded = hospital.Refuse(hospital.ErrUnexpectedAnswer, "a record without version cannot be guarded")

@@ -105,6 +105,9 @@ func (c *Client) end(ctx context.Context, f *fhir.Client, found Booking, slotSta
 		if err != nil {
 			return Booking{}, err
 		}
+		if slot.Status == r4.SlotStatusBusyUnavailable {
+			continue // the clinic was closed (停诊); the slot stays as it is
+		}
 		if slot.Status != slotStatus {
 			return Booking{}, hospital.Refuse(hospital.ErrConflict, "the slot is not in the state the appointment says")
 		}
@@ -136,10 +139,10 @@ func (c *Client) slotOf(ctx context.Context, f *fhir.Client, found Booking, ref 
 		return nil, hospital.ErrUnexpectedAnswer
 	}
 	slot, _, err := fhir.Read[*r4.Slot](ctx, f, id)
-	if err == nil && fhir.ETag(slot.Meta) == "" {
-		err = hospital.Refuse(hospital.ErrUnexpectedAnswer, "a slot without version cannot be guarded")
+	if err != nil {
+		return nil, gone(err)
 	}
-	return slot, err
+	return slot, nil
 }
 
 // RescheduleRequest moves a booking to another slot.
@@ -218,7 +221,8 @@ func (m *move) commit(ctx context.Context, f *fhir.Client, found Booking) (Booki
 	if err != nil {
 		return Booking{}, err
 	}
-	if to.Status != r4.SlotStatusFree || from.Status != r4.SlotStatusBusy {
+	closed := from.Status == r4.SlotStatusBusyUnavailable // the clinic was closed (停诊): the slot stays as it is
+	if to.Status != r4.SlotStatusFree || (from.Status != r4.SlotStatusBusy && !closed) {
 		return Booking{}, hospital.ErrConflict
 	}
 	from.Status, to.Status = r4.SlotStatusFree, r4.SlotStatusBusy
@@ -228,7 +232,11 @@ func (m *move) commit(ctx context.Context, f *fhir.Client, found Booking) (Booki
 	mine := func(got Booking) bool {
 		return sameAs(found, r4.AppointmentStatusBooked)(got) && m.client.usesSlot(got, to.ID)
 	}
-	return m.client.change(ctx, f, mine, fhir.Put(appointment), fhir.Put(to), fhir.Put(from))
+	entries := []r4.BundleEntry{fhir.Put(appointment), fhir.Put(to)}
+	if !closed {
+		entries = append(entries, fhir.Put(from))
+	}
+	return m.client.change(ctx, f, mine, entries...)
 }
 
 // ReleaseExpired frees the slots of a schedule in [from, to) whose hold has

@@ -47,14 +47,12 @@ func (v *visit) send(ctx context.Context, f *fhir.Client) (encounter, error) {
 	appointment := found.Resource
 	appointment.Status = r4.AppointmentStatusArrived
 	entry := fhir.Post(v.encounter(found, patient), "", r4.Identifier{System: v.client.systems.Visit, Value: v.number})
-	answer, resp, err := fhir.Transaction(ctx, f, &r4.Bundle{
-		Type: r4.BundleTypeTransaction, Entry: []r4.BundleEntry{fhir.Put(appointment), entry},
-	})
+	answer, booking, err := v.client.commit(ctx, f, 0, fhir.Put(appointment), entry)
 	if err != nil {
-		return encounter{}, v.client.refused(err)
+		return encounter{}, err
 	}
 	made, ok := answer.Entry[1].Resource.(*r4.Encounter)
-	out := encounter{Resource: made, Origin: hospital.OriginOf(resp)}
+	out := encounter{Resource: made, Origin: booking.Origin}
 	if !ok || !v.mine(out, found, patient) {
 		return encounter{}, fhir.ErrUnexpected
 	}
@@ -69,11 +67,19 @@ func (v *visit) find(ctx context.Context, f *fhir.Client) (encounter, error) {
 	return v.of(hospital.SameStore(ctx, found.Origin), f, found, patient)
 }
 
-// of finds the Encounter of an Appointment.
+// of finds the Encounter this check-in opened: it carries the visit number, is
+// alive, and its Appointment has arrived. A planned one made beforehand is none.
 func (v *visit) of(ctx context.Context, f *fhir.Client, found Booking, patient string) (encounter, error) {
+	if !taken(found.Resource.Status) || found.Resource.Status == r4.AppointmentStatusBooked {
+		return encounter{}, hospital.ErrNotFound
+	}
 	q := fhir.Query{Type: "Encounter", Params: url.Values{"appointment": {"Appointment/" + found.Resource.ID}}}
-	return one(search(ctx, f, q, func(e *r4.Encounter, o hospital.Origin) bool {
+	all := search(ctx, f, q, func(e *r4.Encounter, o hospital.Origin) bool {
 		return v.mine(encounter{Resource: e, Origin: o}, found, patient)
+	})
+	return one(only(all, func(e *r4.Encounter) bool {
+		return r4.HasIdentifier(e.Identifier, v.client.systems.Visit, v.number) && e.Status != r4.EncounterStatusPlanned &&
+			e.Status != r4.EncounterStatusCancelled && e.Status != r4.EncounterStatusEnteredInError
 	}), hospital.ErrConflict)
 }
 

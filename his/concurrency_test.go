@@ -34,24 +34,29 @@ func TestSixtyFourCallersSixteenSlots(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(t *testing.T, d *desk) {
 				slots := d.freeSlots()[:16]
-				errs := make([]error, 64)
+				d.hosp.Break(fakes.Rule{When: fakes.When{Interaction: "read"}, Do: fakes.Action{Jitter: 200 * time.Millisecond}})
+				errs := make([][2]error, 64) // every caller asks twice at once, with one Number
 				var callers sync.WaitGroup
 				for i := range errs {
-					callers.Go(func() {
-						_, errs[i] = d.Book(t.Context(), his.BookRequest{
-							Number: fmt.Sprintf("B%d", i), Patient: d.demo.Patients[i%12], Slot: slots[i%16],
+					for again := range 2 {
+						callers.Go(func() {
+							_, errs[i][again] = d.Book(t.Context(), his.BookRequest{
+								Number: fmt.Sprintf("B%d", i), Patient: d.demo.Patients[i%12], Slot: slots[i%16],
+							})
 						})
-					})
+					}
 				}
 				callers.Wait()
 				booked := 0
-				for i, err := range errs {
-					if err == nil {
+				for i, both := range errs {
+					if both[0] == nil || both[1] == nil {
 						booked++
+						require.NoError(t, errors.Join(both[:]...), "nobody is told that his own booking is somebody else's")
 						assert.Equal(t, 1, d.bookings(fmt.Sprintf("B%d", i)))
 						continue
 					}
-					require.ErrorIs(t, err, hospital.ErrConflict)
+					require.ErrorIs(t, both[0], hospital.ErrConflict)
+					require.ErrorIs(t, both[1], hospital.ErrConflict)
 					assert.Zero(t, d.bookings(fmt.Sprintf("B%d", i)))
 				}
 				assert.Equal(t, 16, booked)
@@ -221,10 +226,12 @@ func TestChangesMayBeRepeated(t *testing.T) {
 	inBubble(t, func(t *testing.T, d *desk) {
 		slots, patient := d.freeSlots(), d.demo.Patients[0]
 		ctx := t.Context()
+		window := his.HoldAnyRequest{Number: "H2", Patient: patient, Schedule: d.schedule(), From: d.demo.Start, To: d.demo.Start.Add(time.Minute)}
 		lose := func() {
 			d.hosp.Break(fakes.Rule{When: fakes.When{Interaction: "transaction"}, Do: fakes.Action{ResetAfter: true}, Times: 1})
 		}
 		until := time.Now().Add(time.Hour)
+		window.Until = until
 		for _, step := range []struct {
 			name string
 			call func() error
@@ -235,7 +242,7 @@ func TestChangesMayBeRepeated(t *testing.T) {
 			}},
 			{"release", func() error { _, err := d.Release(ctx, "H1", patient); return err }},
 			{"hold any", func() error {
-				_, err := d.HoldAny(ctx, his.HoldAnyRequest{Number: "H2", Patient: patient, Schedule: d.schedule(), From: d.demo.Start, To: d.demo.End, Until: until})
+				_, err := d.HoldAny(ctx, window)
 				return err
 			}},
 			{"book", func() error {

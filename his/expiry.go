@@ -19,19 +19,25 @@ func (c *Client) heldSlots(schedule hospital.Found[*r4.Schedule], from, to time.
 	}
 }
 
+// clockMargin is how far clocks may be apart before a live hold would be ended.
+const clockMargin = 30 * time.Second
+
 // releaseExpired ends the hold of one slot if its time is over.
 func (c *Client) releaseExpired(ctx context.Context, slot hospital.Found[*r4.Slot], opts []hospital.WriteOption) (bool, error) {
-	done := false
+	tried := false
 	step := func(ctx context.Context, f *fhir.Client) (Booking, error) {
 		ctx = hospital.SameStore(ctx, slot.Origin)
 		for held, err := range c.holdsOf(ctx, f, slot.Resource.ID) {
 			if err != nil {
 				return Booking{}, err
 			}
-			if expired(held.Resource, time.Now()) {
-				released, err := c.end(ctx, f, held, r4.SlotStatusBusyTentative)
-				done = err == nil
-				return released, err
+			until, ours := holdEnd(held.Resource)
+			if _, ok := r4.IdentifierValue(held.Resource.Identifier, c.systems.Hold); !ok || !ours {
+				continue // another program's: it knows when that ends
+			}
+			if time.Now().After(until.Add(clockMargin)) {
+				tried = true
+				return c.end(ctx, f, held, r4.SlotStatusBusyTentative)
 			}
 		}
 		return Booking{}, nil
@@ -44,7 +50,7 @@ func (c *Client) releaseExpired(ctx context.Context, slot hospital.Found[*r4.Slo
 		return Booking{}, err
 	}
 	_, err := hospital.Write(ctx, c.client, write("ReleaseExpired"), "", step, find, opts...)
-	return done, err
+	return tried && err == nil, err
 }
 
 // holdsOf yields the proposed appointments of a slot.

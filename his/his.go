@@ -137,7 +137,7 @@ func search[T r4.Resource](ctx context.Context, f *fhir.Client, q fhir.Query, ch
 		var none hospital.Found[T]
 		for page, err := range fhir.Search(ctx, f, q) {
 			if err != nil {
-				yield(none, err)
+				yield(none, noRoute(err))
 				return
 			}
 			origin := hospital.OriginOf(page.Response)
@@ -155,6 +155,15 @@ func search[T r4.Resource](ctx context.Context, f *fhir.Client, q fhir.Query, ch
 	}
 }
 
+// noRoute: a search that finds nothing says so with an empty page. 404 means that
+// the server does not know the route, which must not be taken for an absence.
+func noRoute(err error) error {
+	if errors.Is(err, fhir.ErrNotFound) || errors.Is(err, fhir.ErrGone) {
+		return hospital.Refuse(hospital.ErrUnexpectedAnswer, "the server does not know the search")
+	}
+	return err
+}
+
 // only drops what does not hold. It is for what may change between the search and
 // the page that shows it, such as a slot's status: no sign of an ignored filter.
 func only[T r4.Resource](items iter.Seq2[hospital.Found[T], error], holds func(T) bool) iter.Seq2[hospital.Found[T], error] {
@@ -170,24 +179,37 @@ func only[T r4.Resource](items iter.Seq2[hospital.Found[T], error], holds func(T
 	}
 }
 
+// collect gathers at most limit items; more are an error.
+func collect[T any](items iter.Seq2[hospital.Found[T], error], limit int) ([]hospital.Found[T], error) {
+	var out []hospital.Found[T]
+	for item, err := range items {
+		switch {
+		case err != nil:
+			return nil, err
+		case len(out) == limit:
+			return nil, hospital.Refuse(hospital.ErrUnexpectedAnswer, "far more than can be")
+		}
+		out = append(out, item)
+	}
+	return out, nil
+}
+
 // one returns the only item, ErrNotFound for none, many for several.
 func one[T r4.Resource](items iter.Seq2[hospital.Found[T], error], many hospital.Code) (hospital.Found[T], error) {
-	var found hospital.Found[T]
-	n := 0
-	for item, err := range items {
-		if err != nil {
-			return hospital.Found[T]{}, err
-		}
-		if found = item; n == 1 {
-			return hospital.Found[T]{}, many
-		}
-		n++
-	}
-	if n == 0 {
+	list, err := collect(items, maxSame)
+	switch {
+	case err != nil:
+		return hospital.Found[T]{}, err
+	case len(list) == 0:
 		return hospital.Found[T]{}, hospital.ErrNotFound
+	case len(list) > 1:
+		return hospital.Found[T]{}, many
 	}
-	return found, nil
+	return list[0], nil
 }
+
+// maxSame bounds how many resources of one identifier are looked at.
+const maxSame = 16
 
 // byIdentifier searches in the body, because URLs are logged on the way.
 func byIdentifier(typ, system, value string) fhir.Query {

@@ -29,11 +29,34 @@ func findPatient(ctx context.Context, f *fhir.Client, id campus.PatientID) (hosp
 	if err := id.Validate(); err != nil {
 		return hospital.Found[*r4.Patient]{}, err
 	}
-	return one(search(ctx, f, byIdentifier("Patient", id.Issuer, id.Value),
+	found, err := one(search(ctx, f, byIdentifier("Patient", id.Issuer, id.Value),
 		func(p *r4.Patient, _ hospital.Origin) bool {
 			return r4.HasIdentifier(p.Identifier, id.Issuer, id.Value)
 		}),
 		hospital.ErrAmbiguousPatient)
+	if err != nil {
+		return found, err
+	}
+	return found, inUse(found.Resource, id)
+}
+
+// inUse refuses records that stand for nobody any more: merged into another,
+// inactive, or with this number withdrawn.
+func inUse(p *r4.Patient, id campus.PatientID) error {
+	for i := range p.Link {
+		if p.Link[i].Type == r4.LinkTypeReplacedBy {
+			return hospital.Refuse(hospital.ErrRefused, "the record was merged into another; use that patient's number")
+		}
+	}
+	if p.Active != nil && !*p.Active {
+		return hospital.Refuse(hospital.ErrRefused, "the patient's record is inactive")
+	}
+	for i := range p.Identifier {
+		if n := &p.Identifier[i]; n.System == id.Issuer && n.Value == id.Value && n.Use == r4.IdentifierUseOld {
+			return hospital.Refuse(hospital.ErrRefused, "the patient's number was withdrawn")
+		}
+	}
+	return nil
 }
 
 // PatientQuery finds patients by what people know. At least one field is needed;
@@ -73,6 +96,9 @@ func fail[T any](err error) iter.Seq2[hospital.Found[T], error] {
 func (q PatientQuery) check() error {
 	if q == (PatientQuery{}) {
 		return hospital.Refuse(hospital.ErrInvalidArgument, "a search for everyone; give a name, phone or birth date")
+	}
+	if q.Name != "" && normalized(q.Name) == "" {
+		return hospital.Refuse(hospital.ErrInvalidArgument, "a name without letters is everybody's")
 	}
 	if _, err := time.Parse(time.DateOnly, q.BirthDate); q.BirthDate != "" && err != nil {
 		return hospital.Refuse(hospital.ErrInvalidArgument, "birth date must be YYYY-MM-DD")
