@@ -19,9 +19,10 @@ const module = "github.com/hospital-go/hospital"
 var floors = map[string]struct{ own, foreign []string }{
 	"internal/memnet": {},
 	"internal/r4gen":  {},
-	"campus":          {},
+	"internal/link":   {},
+	"campus":          {own: []string{"internal/link"}},
 	"fhir/r4":         {},
-	"fhir":            {own: []string{"fhir/r4"}},
+	"fhir":            {own: []string{"fhir/r4", "internal/link"}},
 	"failover": {
 		own:     []string{"campus"},
 		foreign: []string{"github.com/hashicorp/go-retryablehttp", "github.com/sony/gobreaker/v2"},

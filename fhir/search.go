@@ -213,6 +213,7 @@ func (s *search) sort(bundle *r4.Bundle, first bool) (*Page, error) {
 			}
 		}
 	}
+	here := map[string]bool{}
 	for i := range bundle.Entry {
 		e := &bundle.Entry[i]
 		mode := r4.SearchEntryModeMatch
@@ -230,7 +231,10 @@ func (s *search) sort(bundle *r4.Bundle, first bool) (*Page, error) {
 			page.Included = append(page.Included, e.Resource)
 		case e.Resource.ResourceType() != s.query.Type || !ValidID(e.Resource.ResourceID()):
 			return nil, fmt.Errorf("%w: a match of another type or without id", ErrUnexpected)
+		case here[e.Resource.ResourceID()]:
+			return nil, fmt.Errorf("%w: one id twice on a page", ErrUnexpected)
 		default:
+			here[e.Resource.ResourceID()] = true
 			page.Matches = append(page.Matches, e.Resource)
 		}
 	}
