@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# The longer checks: everything that README's test command leaves out. Needs Go;
+# Node and npm for the FHIR peer and the generator's input. What is skipped is
+# said at the end. HOSPITAL_SAMPLES may name a folder of FHIR samples.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+work=$(mktemp -d)
+peer=
+skipped=()
+cleanup() {
+	if [ -n "$peer" ]; then kill "$peer" 2>/dev/null || true; fi
+	rm -rf "$work"
+}
+trap cleanup EXIT
+tool() { go tool -modfile=internal/tools/go.mod "$@"; }
+step() { printf '\n== %s\n' "$1"; }
+
+step "build for four platforms"
+for target in linux/amd64 linux/arm64 windows/amd64 windows/386; do
+	GOOS=${target%/*} GOARCH=${target#*/} go build ./...
+	echo "$target"
+done
+
+step "vet"
+go vet ./...
+GOOS=windows GOARCH=386 go vet ./...
+
+step "modules are tidy"
+go mod tidy -diff
+go -C internal/tools mod tidy -diff
+
+step "gofumpt"
+unformatted=$(tool gofumpt -l .)
+if [ -n "$unformatted" ]; then
+	echo "not formatted: $unformatted"
+	exit 1
+fi
+
+step "lint"
+tool golangci-lint config verify
+tool golangci-lint run ./...
+
+if command -v npm >/dev/null && command -v node >/dev/null; then
+	step "generated code is what the generator writes"
+	(cd "$work" && npm pack --silent hl7.fhir.r4.examples@4.0.1 >/dev/null && tar xzf hl7.fhir.r4.examples-4.0.1.tgz)
+	mkdir "$work/r4"
+	go run ./internal/r4gen -in "$work/package" -out "$work/r4"
+	for file in "$work"/r4/zz_*.go; do
+		diff -q "$file" "fhir/r4/$(basename "$file")"
+	done
+	[ "$(find fhir/r4 -name 'zz_*.go' | wc -l)" = "$(find "$work/r4" -name 'zz_*.go' | wc -l)" ]
+	export HOSPITAL_R4_PACKAGE=$work/package
+
+	step "start the FHIR peer"
+	cp -r internal/peers/medplum "$work/peer"
+	(cd "$work/peer" && npm install --silent --no-audit --no-fund)
+	port=${HOSPITAL_PEER_PORT:-8103}
+	(cd "$work/peer" && PORT=$port exec node server.mjs) >"$work/peer.log" 2>&1 &
+	peer=$!
+	for _ in $(seq 100); do
+		grep -q '"ready":true' "$work/peer.log" && break
+		kill -0 "$peer" 2>/dev/null || { cat "$work/peer.log"; exit 1; }
+		sleep 0.2
+	done
+	grep '"ready":true' "$work/peer.log"
+	export HOSPITAL_FHIR_PEER=http://127.0.0.1:$port/fhir/R4
+else
+	skipped+=("generator diff, official examples and the FHIR peer: no npm and node")
+fi
+if [ -z "${HOSPITAL_SAMPLES:-}" ]; then
+	skipped+=("samples: HOSPITAL_SAMPLES names no folder")
+fi
+
+step "tests, shuffled, under the race detector"
+go test -race -shuffle=on -count=1 ./...
+
+step "fuzz smoke"
+go test -run '^$' -fuzz '^FuzzUnmarshal$' -fuzztime 15s ./fhir/r4
+go test -run '^$' -fuzz '^FuzzSearchAnswer$' -fuzztime 15s ./fhir
+
+step "quickstart"
+go build -o "$work/quickstart" ./examples/quickstart
+data=()
+if [ -n "${HOSPITAL_SAMPLES:-}" ] && [ -d "$HOSPITAL_SAMPLES/synthea" ]; then data=(-data "$HOSPITAL_SAMPLES/synthea"); fi
+"$work/quickstart" -json "${data[@]}" | tee "$work/site.json"
+grep -q '"failed":0,"duplicated":0,"lost":0,"unknown":0' "$work/site.json"
+grep -qE '"trace_id":"[0-9a-f]{32}"' "$work/site.json"
+"$work/quickstart" -json -fault main-dc | tee "$work/main.json"
+grep -q '"duplicated":0,"lost":0' "$work/main.json"
+
+step "done"
+for what in "${skipped[@]:-}"; do
+	if [ -n "$what" ]; then echo "SKIPPED: $what"; fi
+done
+echo "all checks passed"
