@@ -2,7 +2,6 @@ package hospital_test
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"net/http"
 	"testing"
@@ -31,7 +30,7 @@ func BenchmarkBareHTTP(b *testing.B) {
 	client := &http.Client{Transport: memory{slotBody}}
 	b.ReportAllocs()
 	for b.Loop() {
-		req, _ := newRequest(context.Background(), "http://h/Slot/1")
+		req, _ := newRequest(b.Context(), "http://h/Slot/1")
 		resp, err := client.Do(req)
 		if err != nil {
 			b.Fatal(err)
@@ -59,7 +58,7 @@ func BenchmarkHTTP(b *testing.B) {
 	client := benchClient(b).HTTP(campus.HIS)
 	b.ReportAllocs()
 	for b.Loop() {
-		req, _ := newRequest(context.Background(), "http://his.hospital.invalid/Slot/1")
+		req, _ := newRequest(b.Context(), "http://his.hospital.invalid/Slot/1")
 		resp, err := client.Do(req)
 		if err != nil {
 			b.Fatal(err)
@@ -74,7 +73,7 @@ func BenchmarkFHIRRead(b *testing.B) {
 	f := benchClient(b).FHIR(campus.HIS)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := fhir.Read[*r4.Slot](context.Background(), f, "1"); err != nil {
+		if _, _, err := fhir.Read[*r4.Slot](b.Context(), f, "1"); err != nil {
 			b.Fatal(err)
 		}
 	}

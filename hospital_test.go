@@ -308,7 +308,7 @@ func TestEscapeHatches(t *testing.T) {
 		assert.Contains(t, string(body), "CapabilityStatement")
 		req, err = newRequest(t.Context(), "http://10.0.0.1/metadata")
 		require.NoError(t, err)
-		_, err = plain.Do(req) //nolint:bodyclose // there is none
+		_, err = plain.Do(req)
 		require.ErrorIs(t, err, hospital.ErrInvalidArgument, "a foreign address is refused, not rerouted")
 	})
 }
@@ -325,7 +325,7 @@ func TestCampusBy(t *testing.T) {
 					cfg.Adapters = map[campus.EndpointID]http.RoundTripper{"his/dc-a": adapter(func(req *http.Request) (*http.Response, error) {
 						seen = req.URL.RequestURI() + " " + req.Header.Get("site")
 						return &http.Response{
-							StatusCode: 200, Header: http.Header{"Content-Type": {"application/fhir+json"}},
+							StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/fhir+json"}},
 							Body: io.NopCloser(strings.NewReader(`{"resourceType":"CapabilityStatement"}`)),
 						}, nil
 					})}
@@ -350,7 +350,7 @@ func TestEveryRequestSaysWhoAsks(t *testing.T) {
 			cfg.UserAgent = "desk/1"
 			cfg.Adapters = map[campus.EndpointID]http.RoundTripper{"his/dc-a": adapter(func(req *http.Request) (*http.Response, error) {
 				agents, ids = append(agents, req.Header.Get("User-Agent")), append(ids, req.Header.Get("X-Request-Id"))
-				return &http.Response{StatusCode: 500, Header: http.Header{}, Body: http.NoBody}, nil
+				return &http.Response{StatusCode: http.StatusInternalServerError, Header: http.Header{}, Body: http.NoBody}, nil
 			})}
 		})
 		_, err := his.New(client).Patient(t.Context(), campus.PatientID{Issuer: "urn:x", Value: "1"})

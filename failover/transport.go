@@ -27,7 +27,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	call := t.Call
 	call.Repeat, call.Kind = RepeatOf(req), KindOf(req)
 	if req.Body != nil {
-		defer req.Body.Close() //nolint:errcheck // attempts read copies of it, or have read it
+		defer req.Body.Close()
 	}
 	return t.Client.Do(req.Context(), &call, req)
 }

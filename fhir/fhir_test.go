@@ -141,7 +141,7 @@ func TestSearchRestarts(t *testing.T) {
 		case 4:
 			answer = page("", "3")
 		}
-		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(answer)), Request: req}, nil
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(answer)), Request: req}, nil
 	})
 	var ids []string
 	for slot, err := range fhir.Matches[*r4.Slot](fhir.Search(t.Context(), newClient(t, d), fhir.Query{Type: "Slot"})) {
@@ -330,7 +330,7 @@ func FuzzSearchAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, answer string) {
 		s := &script{answers: []string{answer, page("")}}
 		n := 0
-		for slot, err := range fhir.Matches[*r4.Slot](fhir.Search(context.Background(), newClient(t, s), fhir.Query{Type: "Slot"})) {
+		for slot, err := range fhir.Matches[*r4.Slot](fhir.Search(t.Context(), newClient(t, s), fhir.Query{Type: "Slot"})) {
 			if err != nil {
 				return
 			}
@@ -351,7 +351,7 @@ var errNever = errors.New("never")
 func TestCutAnswer(t *testing.T) {
 	t.Parallel()
 	d := doer(func(*http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(io.MultiReader(strings.NewReader(`{"res`), broken{}))}, nil
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(io.MultiReader(strings.NewReader(`{"res`), broken{}))}, nil
 	})
 	_, _, err := fhir.Read[*r4.Slot](t.Context(), newClient(t, d), "1")
 	require.ErrorIs(t, err, fhir.ErrCut)

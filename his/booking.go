@@ -390,8 +390,7 @@ func (a *act) same(ctx context.Context, f *fhir.Client, found Booking) (bool, er
 	if a.window == nil {
 		return a.slot.Resource != nil && found.Origin.Store == a.slot.Origin.Store && a.client.usesSlot(found, a.slot.Resource.ID), nil
 	}
-	start, err := time.Parse(time.RFC3339, found.Resource.Start)
-	if err != nil || start.Before(a.window.From.Truncate(time.Second)) || !start.Before(a.window.To) || len(found.Resource.Slot) != 1 {
+	if !within(found.Resource.Start, a.window.From, a.window.To) || len(found.Resource.Slot) != 1 {
 		return false, nil
 	}
 	slot, err := a.client.slotOf(ctx, f, found, &found.Resource.Slot[0])
@@ -497,6 +496,12 @@ func gone(err error) error {
 		return hospital.Refuse(hospital.ErrConflict, "the slot does not exist any more")
 	}
 	return err
+}
+
+// within: instants have no fractions on the wire, so from counts from its second.
+func within(instant string, from, to time.Time) bool {
+	at, err := time.Parse(time.RFC3339, instant)
+	return err == nil && !at.Before(from.Truncate(time.Second)) && at.Before(to)
 }
 
 func refOf(r *r4.Reference) string {

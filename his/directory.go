@@ -145,9 +145,7 @@ func (c *Client) slots(ctx context.Context, f *fhir.Client, schedule hospital.Fo
 		"schedule": {"Schedule/" + id}, "start": {"ge" + instant(from), "lt" + instant(to)}, "status": {status},
 	}}
 	found := search(hospital.SameStore(ctx, schedule.Origin), f, q, func(s *r4.Slot, o hospital.Origin) bool {
-		start, err := time.Parse(time.RFC3339, s.Start)
-		return err == nil && c.client.Names(o, s.Schedule, "Schedule", id) &&
-			!start.Before(from.Truncate(time.Second)) && start.Before(to)
+		return c.client.Names(o, s.Schedule, "Schedule", id) && within(s.Start, from, to)
 	})
 	return only(found, func(s *r4.Slot) bool { return s.Status == status })
 }

@@ -119,7 +119,7 @@ func BenchmarkCallWithoutSDK(b *testing.B) {
 	hooks, header := tracer.Hooks(), http.Header{}
 	b.ReportAllocs()
 	for b.Loop() {
-		ctx, end := tracer.StartCall(context.Background(), "his.Book", campus.HIS, "hankou")
+		ctx, end := tracer.StartCall(b.Context(), "his.Book", campus.HIS, "hankou")
 		ctx = hooks.AttemptStart(ctx, attempt(), header)
 		hooks.AttemptDone(ctx, attempt(), result())
 		end("")

@@ -63,7 +63,9 @@ func TestStory(t *testing.T) {
 func TestBadFlags(t *testing.T) {
 	t.Parallel()
 	for _, o := range []options{
-		{fault: "meteor", duration: 2 * time.Second}, {fault: "site"}, {fault: "site", duration: time.Hour},
+		{fault: "meteor", duration: 2 * time.Second},
+		{fault: "site"},
+		{fault: "site", duration: time.Hour},
 		{fault: "site", duration: 2 * time.Second, data: t.TempDir()},
 	} {
 		require.Error(t, run(t.Context(), &bytes.Buffer{}, o))
