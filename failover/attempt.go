@@ -3,16 +3,12 @@ package failover
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"math"
-	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/hospital-go/hospital/campus"
@@ -304,74 +300,6 @@ func readAll(resp *http.Response, limit int64) ([]byte, error) {
 	return buf.Bytes(), err
 }
 
-// wire watches what became of the connection.
-type wire struct {
-	adapter                 bool
-	gotConn, wrote, refused atomic.Bool
-}
-
-type wireKey struct{}
-
-// watch puts the wire where the transport and our own dialing find it.
-func (w *wire) watch(ctx context.Context) context.Context {
-	ctx = context.WithValue(ctx, wireKey{}, w)
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn:      func(httptrace.GotConnInfo) { w.gotConn.Store(true) },
-		WroteHeaders: func() { w.wrote.Store(true) },
-		TLSHandshakeDone: func(_ tls.ConnectionState, err error) {
-			if err != nil {
-				w.refused.Store(true)
-			}
-		},
-	})
-}
-
-// watched notes that no connection could be had. Without that note a failure
-// before sending is the request's own fault, such as an invalid header.
-func watched(dial DialFunc, limit time.Duration) DialFunc {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		w, _ := ctx.Value(wireKey{}).(*wire)
-		ctx, cancel := context.WithTimeout(ctx, limit)
-		defer cancel()
-		conn, err := dial(ctx, network, address)
-		if err != nil && w != nil {
-			w.refused.Store(true)
-		}
-		return conn, err
-	}
-}
-
-// verdict judges an attempt that brought no answer. Giving up between getting a
-// connection and hearing that the headers went out is Unknown: the writer may
-// have been at work just then. Of an adapter nothing is seen: it says, or it is Unknown.
-func (w *wire) verdict(ctx context.Context, err error) Verdict {
-	var stated interface{ Outcome() Outcome }
-	if errors.As(err, &stated) && stated.Outcome() != Committed {
-		return Verdict{Outcome: stated.Outcome(), Fault: FaultReset}
-	}
-	sent := w.adapter || w.wrote.Load() || (w.gotConn.Load() && ctx.Err() != nil)
-	switch {
-	case ctx.Err() != nil && sent:
-		return Verdict{Outcome: Unknown, Fault: givenUp(ctx)}
-	case ctx.Err() != nil && !w.refused.Load(): // waiting for a connection: dialing has a shorter limit of its own
-		return Verdict{Outcome: NotSent, Fault: givenUp(ctx)}
-	case sent:
-		return Verdict{Outcome: Unknown, Fault: FaultReset}
-	case w.gotConn.Load():
-		return Verdict{Outcome: NotSent, Fault: FaultReset}
-	case w.refused.Load():
-		return Verdict{Outcome: NotSent, Fault: FaultDial}
-	}
-	return Verdict{Outcome: NotSent, Fault: FaultBody}
-}
-
-func givenUp(ctx context.Context) Fault {
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return FaultCanceled
-	}
-	return FaultTimeout
-}
-
 // finish is every attempt's one way out: hooks, health, what to keep of it, and
 // whether to go on.
 func (r *run) finish(f *flight, resp *http.Response, v Verdict) (*http.Response, error) {
@@ -406,60 +334,6 @@ func (r *run) finish(f *flight, resp *http.Response, v Verdict) (*http.Response,
 // not tell what became of that one.
 func (r *run) mayHaveRun() bool {
 	return r.call.Repeat != Safe && r.err != nil && r.err.Outcome == Unknown
-}
-
-// charge applies the charging rules: local causes at once and to both classes;
-// a failure after sending only once the call succeeds elsewhere or another
-// operation fails here too; the caller's own doing never.
-func (r *run) charge(f *flight, v Verdict, now time.Time) {
-	switch v.Fault {
-	case FaultNone:
-		f.ticket.success(now)
-		for _, d := range r.doubts {
-			if d.ticket.h != f.ticket.h {
-				d.charge(now)
-			}
-		}
-	case FaultDial:
-		for c := range classes {
-			t := f.ticket
-			if c != classOf(r.call.Kind) {
-				t = f.site.health[c].ticket()
-			}
-			t.failure(v.Fault, now)
-		}
-	case FaultTimeout, FaultReset, FaultCut, FaultStatus, FaultForeign:
-		if v.Fault == FaultTimeout && r.short() {
-			f.ticket.release()
-			return
-		}
-		d := &doubt{ticket: f.ticket, fault: v.Fault}
-		if f.ticket.canary || f.ticket.doubt(r.call.Op, now) {
-			d.charge(now)
-			return
-		}
-		r.doubts = append(r.doubts, d)
-		r.client.verify(f.site, d)
-	default:
-		f.ticket.release()
-	}
-}
-
-// short: the attempt ended because the caller gave less time than the operation
-// does; that says nothing about the server.
-func (r *run) short() bool { return r.ctx.Err() != nil && (r.call.AttemptTimeout > 0 || r.hurried) }
-
-// doubt is a failure that may be the request's own fault; it is charged at most once.
-type doubt struct {
-	ticket  ticket
-	fault   Fault
-	charged atomic.Bool
-}
-
-func (d *doubt) charge(now time.Time) {
-	if d.charged.CompareAndSwap(false, true) {
-		d.ticket.failure(d.fault, now)
-	}
 }
 
 func (r *run) failure(s *site, v Verdict, status int) *Error {

@@ -1,0 +1,79 @@
+package failover
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+)
+
+// wire watches what became of the connection.
+type wire struct {
+	adapter                 bool
+	gotConn, wrote, refused atomic.Bool
+}
+
+type wireKey struct{}
+
+// watch puts the wire where the transport and our own dialing find it.
+func (w *wire) watch(ctx context.Context) context.Context {
+	ctx = context.WithValue(ctx, wireKey{}, w)
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn:      func(httptrace.GotConnInfo) { w.gotConn.Store(true) },
+		WroteHeaders: func() { w.wrote.Store(true) },
+		TLSHandshakeDone: func(_ tls.ConnectionState, err error) {
+			if err != nil {
+				w.refused.Store(true)
+			}
+		},
+	})
+}
+
+// watched notes that no connection could be had. Without that note a failure
+// before sending is the request's own fault, such as an invalid header.
+func watched(dial DialFunc, limit time.Duration) DialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		w, _ := ctx.Value(wireKey{}).(*wire)
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		conn, err := dial(ctx, network, address)
+		if err != nil && w != nil {
+			w.refused.Store(true)
+		}
+		return conn, err
+	}
+}
+
+// verdict judges an attempt that brought no answer. Giving up between getting a
+// connection and hearing that the headers went out is Unknown: the writer may
+// have been at work just then. Of an adapter nothing is seen: it says, or it is Unknown.
+func (w *wire) verdict(ctx context.Context, err error) Verdict {
+	var stated interface{ Outcome() Outcome }
+	if errors.As(err, &stated) && stated.Outcome() != Committed {
+		return Verdict{Outcome: stated.Outcome(), Fault: FaultReset}
+	}
+	sent := w.adapter || w.wrote.Load() || (w.gotConn.Load() && ctx.Err() != nil)
+	switch {
+	case ctx.Err() != nil && sent:
+		return Verdict{Outcome: Unknown, Fault: givenUp(ctx)}
+	case ctx.Err() != nil && !w.refused.Load(): // waiting for a connection: dialing has a shorter limit of its own
+		return Verdict{Outcome: NotSent, Fault: givenUp(ctx)}
+	case sent:
+		return Verdict{Outcome: Unknown, Fault: FaultReset}
+	case w.gotConn.Load():
+		return Verdict{Outcome: NotSent, Fault: FaultReset}
+	case w.refused.Load():
+		return Verdict{Outcome: NotSent, Fault: FaultDial}
+	}
+	return Verdict{Outcome: NotSent, Fault: FaultBody}
+}
+
+func givenUp(ctx context.Context) Fault {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return FaultCanceled
+	}
+	return FaultTimeout
+}

@@ -1,0 +1,320 @@
+package his
+
+import (
+	"cmp"
+	"context"
+	"hash/fnv"
+	"net/url"
+	"time"
+
+	"github.com/hospital-go/hospital"
+	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/fhir"
+	"github.com/hospital-go/hospital/fhir/r4"
+)
+
+// act is one taking of a slot: a hold or a booking.
+type act struct {
+	client             *Client
+	name               string
+	system, number     string
+	patient            campus.PatientID
+	slot               hospital.Found[*r4.Slot]
+	status, slotStatus string
+	until              time.Time
+	hold               string
+	window             *HoldAnyRequest // instead of slot
+}
+
+func (a *act) take(ctx context.Context, opts []hospital.WriteOption) (Booking, error) {
+	return hospital.Write(ctx, a.client.client, write(a.name), a.number, a.send, a.find, opts...)
+}
+
+func (a *act) check() error {
+	if err := checkNumber(a.number); err != nil {
+		return err
+	}
+	if err := a.patient.Validate(); err != nil {
+		return err
+	}
+	if a.hold != "" {
+		if err := checkNumber(a.hold); err != nil {
+			return err
+		}
+	}
+	if a.client.systems.Hold == a.client.systems.Booking {
+		return hospital.Refuse(hospital.ErrInvalidArgument, "Systems.Hold and Systems.Booking must differ")
+	}
+	if left := time.Until(a.until); a.name == "Hold" && (left <= 0 || left > MaxHold) {
+		return hospital.Refuse(hospital.ErrInvalidArgument, "Until must lie within the next 24 hours")
+	}
+	if a.window != nil {
+		return needs(a.window.Schedule)
+	}
+	return needs(a.slot)
+}
+
+// send looks first (the act may have been done before a crash), then writes.
+func (a *act) send(ctx context.Context, f *fhir.Client) (Booking, error) {
+	if err := a.check(); err != nil {
+		return Booking{}, err
+	}
+	if done, err := a.find(ctx, f); hospital.CodeOf(err) != hospital.ErrNotFound {
+		return done, err
+	}
+	patient, err := findPatient(ctx, f, a.patient)
+	if err != nil {
+		return Booking{}, err
+	}
+	return a.takeSlot(ctx, f, patient, a.slot)
+}
+
+// takeSlot writes the act for one slot, guarded by the version the slot has now.
+func (a *act) takeSlot(ctx context.Context, f *fhir.Client, patient hospital.Found[*r4.Patient], seen hospital.Found[*r4.Slot]) (Booking, error) {
+	if patient.Origin.Store != seen.Origin.Store {
+		return Booking{}, hospital.Refuse(hospital.ErrInvalidArgument, "the slot was read from another store; read it again")
+	}
+	ctx = hospital.SameStore(ctx, seen.Origin)
+	slot, err := a.client.currentSlot(ctx, f, seen)
+	if err != nil {
+		return Booking{}, err
+	}
+	if a.hold != "" {
+		return a.fromHold(ctx, f, patient.Resource.ID, slot)
+	}
+	if slot.Status != r4.SlotStatusFree {
+		return Booking{}, hospital.ErrConflict
+	}
+	slot.Status = a.slotStatus
+	entry := fhir.Post(a.appointment(patient.Resource.ID, slot), "", r4.Identifier{System: a.system, Value: a.number})
+	answer, found, err := a.client.commit(ctx, f, 1, fhir.Put(slot), entry)
+	if err != nil {
+		return found, err
+	}
+	if !a.mine(found, patient.Resource.ID, slot.ID) {
+		a.undo(ctx, f, answer.Entry[0].Resource, slot.ID, found)
+		return Booking{}, fhir.ErrUnexpected // Write looks up what carries the Number
+	}
+	return a.alone(ctx, f, found)
+}
+
+// undo frees the slot again when the server, asked to create the Appointment
+// unless its Number exists, found one that has not this slot, or is over, and
+// took the slot all the same.
+func (a *act) undo(ctx context.Context, f *fhir.Client, taken r4.Resource, id string, found Booking) {
+	slot, ok := taken.(*r4.Slot)
+	if !ok || slot.ID != id || (a.client.usesSlot(found, id) && !over(found.Resource.Status)) {
+		return
+	}
+	slot.Status = r4.SlotStatusFree
+	_, _, _ = fhir.Update(ctx, f, slot) // guarded; whoever came between has it now
+}
+
+// alone makes sure that the act happened once: of two Appointments with its
+// Number, which a server that looks, then inserts can make, the one with the
+// smaller id stays. Where versions are no proved guard, the same for the slot.
+func (a *act) alone(ctx context.Context, f *fhir.Client, mine Booking) (Booking, error) {
+	rivals, err := a.client.live(ctx, f, byIdentifier("Appointment", a.system, a.number), func(b Booking) bool {
+		return r4.HasIdentifier(b.Resource.Identifier, a.system, a.number)
+	})
+	if err != nil {
+		return Booking{}, err
+	}
+	if !a.client.contract(mine.Origin).Versioning {
+		slot := mine.Resource.Slot[0].Reference
+		typ, id, _ := a.client.client.Local(mine.Origin, slot)
+		q := fhir.Query{Type: "Appointment", Params: url.Values{"slot": {typ + "/" + id}}}
+		same, err := a.client.live(ctx, f, q, func(b Booking) bool { return a.client.usesSlot(b, id) })
+		if err != nil {
+			return Booking{}, err
+		}
+		rivals = append(rivals, same...)
+	}
+	for _, r := range rivals {
+		if r.Resource.ID >= mine.Resource.ID {
+			continue
+		}
+		if a.client.usesSlot(r, slotID(a.client, mine)) {
+			mine.Resource.Slot = nil // the rival's slot stays taken
+		}
+		if _, err := a.client.end(ctx, f, mine, a.slotStatus); err != nil {
+			return Booking{}, err
+		}
+		return Booking{}, hospital.ErrConflict
+	}
+	return mine, nil
+}
+
+func slotID(c *Client, b Booking) string {
+	if len(b.Resource.Slot) == 0 {
+		return ""
+	}
+	_, id, _ := c.client.Local(b.Origin, b.Resource.Slot[0].Reference)
+	return id
+}
+
+// contract is what the endpoint that answered honours.
+func (c *Client) contract(o hospital.Origin) campus.Contract {
+	for _, e := range c.client.Topology().Endpoints() {
+		if e.ID == o.Endpoint {
+			return e.Contract
+		}
+	}
+	return campus.Contract{}
+}
+
+// fromHold turns the hold's Appointment into the booking's.
+func (a *act) fromHold(ctx context.Context, f *fhir.Client, patient string, slot *r4.Slot) (Booking, error) {
+	held, err := a.client.appointment(ctx, f, a.client.systems.Hold, a.hold)
+	if err != nil {
+		return Booking{}, err
+	}
+	appointment := held.Resource
+	switch {
+	case !a.client.isFor(held, patient) || !a.client.usesSlot(held, slot.ID):
+		return Booking{}, hospital.Refuse(hospital.ErrNumberReused, "the hold is of another patient or slot")
+	case appointment.Status != r4.AppointmentStatusProposed || slot.Status != r4.SlotStatusBusyTentative:
+		return Booking{}, hospital.ErrConflict
+	case expired(appointment, time.Now()):
+		return Booking{}, hospital.Refuse(hospital.ErrConflict, "the hold has ended")
+	}
+	slot.Status, appointment.Status = a.slotStatus, a.status
+	appointment.Identifier = append(appointment.Identifier, r4.Identifier{System: a.system, Value: a.number})
+	_, found, err := a.client.commit(ctx, f, 1, fhir.Put(slot), fhir.Put(appointment))
+	if err != nil {
+		return found, err
+	}
+	if !a.mine(found, patient, slot.ID) {
+		return Booking{}, fhir.ErrUnexpected
+	}
+	return a.alone(ctx, f, found)
+}
+
+// appointment is the new resource. It refers by ids of the Store that is written.
+func (a *act) appointment(patient string, slot *r4.Slot) *r4.Appointment {
+	out := &r4.Appointment{
+		Identifier: []r4.Identifier{{System: a.system, Value: a.number}},
+		Status:     a.status,
+		Slot:       []r4.Reference{*r4.RefTo("Slot", slot.ID)},
+		Start:      slot.Start,
+		End:        slot.End,
+		Participant: []r4.AppointmentParticipant{{
+			Actor:  r4.RefTo("Patient", patient),
+			Status: r4.ParticipationStatusAccepted,
+		}},
+	}
+	if !a.until.IsZero() {
+		out.Extension = []r4.Extension{{URL: HoldUntilURL, ValueInstant: instant(a.until)}}
+	}
+	return out
+}
+
+// find looks the act up by its Number and compares all of it.
+func (a *act) find(ctx context.Context, f *fhir.Client) (Booking, error) {
+	found, err := a.client.appointment(ctx, f, a.system, a.number)
+	if err != nil {
+		return Booking{}, err
+	}
+	return found, a.compare(ctx, f, found)
+}
+
+// compare: is what carries the Number this act? A Number whose booking was
+// cancelled names an act that is over.
+func (a *act) compare(ctx context.Context, f *fhir.Client, found Booking) error {
+	ctx = hospital.SameStore(ctx, found.Origin)
+	patient, err := findPatient(ctx, f, a.patient)
+	switch {
+	case hospital.CodeOf(err) == hospital.ErrNotFound:
+		return hospital.ErrNumberReused
+	case err != nil:
+		return err
+	case !a.client.isFor(found, patient.Resource.ID):
+		return hospital.ErrNumberReused
+	case over(found.Resource.Status):
+		return hospital.Refuse(hospital.ErrNumberReused, "the act it names was cancelled")
+	}
+	if same, err := a.same(ctx, f, found); err != nil || !same {
+		return cmp.Or(err, hospital.Refuse(hospital.ErrNumberReused, "it names another slot"))
+	}
+	return a.stands(found.Resource)
+}
+
+// stands: is the act in force? A hold that was booked since was kept.
+func (a *act) stands(found *r4.Appointment) error {
+	switch status := found.Status; {
+	case taken(status):
+		return nil
+	case a.status != r4.AppointmentStatusProposed:
+		return hospital.Refuse(hospital.ErrConflict, "what carries the Number is not booked")
+	case status != a.status:
+		return hospital.Refuse(hospital.ErrConflict, "what carries the Number is not held")
+	case expired(found, time.Now()):
+		return hospital.Refuse(hospital.ErrConflict, "the hold has ended")
+	}
+	return nil
+}
+
+// taken: booked, or further on the way.
+func taken(status string) bool {
+	switch status {
+	case r4.AppointmentStatusBooked, r4.AppointmentStatusArrived, r4.AppointmentStatusCheckedIn, r4.AppointmentStatusFulfilled:
+		return true
+	}
+	return false
+}
+
+// mine is compare for an answer to what was just sent.
+func (a *act) mine(found Booking, patient, slot string) bool {
+	return r4.HasIdentifier(found.Resource.Identifier, a.system, a.number) && found.Resource.Status == a.status &&
+		a.client.isFor(found, patient) && a.client.usesSlot(found, slot)
+}
+
+// same: does the Appointment have the slot that was asked for, or one of the
+// schedule and window?
+func (a *act) same(ctx context.Context, f *fhir.Client, found Booking) (bool, error) {
+	if a.window == nil {
+		return a.slot.Resource != nil && found.Origin.Store == a.slot.Origin.Store && a.client.usesSlot(found, a.slot.Resource.ID), nil
+	}
+	if !within(found.Resource.Start, a.window.From, a.window.To) || len(found.Resource.Slot) != 1 {
+		return false, nil
+	}
+	slot, err := a.client.slotOf(ctx, f, found, &found.Resource.Slot[0])
+	if err != nil {
+		return false, err
+	}
+	return a.client.client.Names(found.Origin, slot.Schedule, "Schedule", a.window.Schedule.Resource.ID), nil
+}
+
+// maxSlots bounds the slots HoldAny chooses from.
+const maxSlots = 2000
+
+func (a *act) sendAny(ctx context.Context, f *fhir.Client) (Booking, error) {
+	if err := a.check(); err != nil {
+		return Booking{}, err
+	}
+	if done, err := a.find(ctx, f); hospital.CodeOf(err) != hospital.ErrNotFound {
+		return done, err
+	}
+	patient, err := findPatient(ctx, f, a.patient)
+	if err != nil {
+		return Booking{}, err
+	}
+	free, err := collect(a.client.slots(ctx, f, a.window.Schedule, a.window.From, a.window.To, r4.SlotStatusFree), maxSlots)
+	if err != nil {
+		return Booking{}, err
+	}
+	// Everybody begins somewhere else, or all would run for the same slot.
+	start := fnv.New32a()
+	_, _ = start.Write([]byte(a.number))
+	for i := range free {
+		held, err := a.takeSlot(ctx, f, patient, free[(int(start.Sum32()%maxSlots)+i)%len(free)])
+		if hospital.CodeOf(err) != hospital.ErrConflict {
+			return held, err
+		}
+		// A refusal may be the echo of an own success whose answer was lost.
+		if done, err := a.find(ctx, f); hospital.CodeOf(err) != hospital.ErrNotFound {
+			return done, err
+		}
+	}
+	return Booking{}, hospital.ErrConflict
+}

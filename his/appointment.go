@@ -1,0 +1,150 @@
+package his
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/hospital-go/hospital"
+	"github.com/hospital-go/hospital/fhir"
+	"github.com/hospital-go/hospital/fhir/r4"
+)
+
+func over(status string) bool {
+	return status == r4.AppointmentStatusCancelled || status == r4.AppointmentStatusEnteredInError || status == r4.AppointmentStatusNoshow
+}
+
+// holdEnd reads when a hold ends.
+func holdEnd(a *r4.Appointment) (time.Time, bool) {
+	for i := range a.Extension {
+		if a.Extension[i].URL == HoldUntilURL {
+			until, err := time.Parse(time.RFC3339, a.Extension[i].ValueInstant)
+			return until, err == nil
+		}
+	}
+	return time.Time{}, false
+}
+
+// expired: a hold without an end has ended.
+func expired(a *r4.Appointment, now time.Time) bool {
+	until, ok := holdEnd(a)
+	return !ok || !now.Before(until)
+}
+
+// appointment finds the Appointment that carries a Number: the live one, or,
+// when all are over, one of those. Two live ones are ErrNumberReused.
+func (c *Client) appointment(ctx context.Context, f *fhir.Client, system, number string) (Booking, error) {
+	if err := checkNumber(number); err != nil {
+		return Booking{}, err
+	}
+	list, err := collect(search(ctx, f, byIdentifier("Appointment", system, number),
+		func(a *r4.Appointment, _ hospital.Origin) bool { return r4.HasIdentifier(a.Identifier, system, number) }), maxSame)
+	if err != nil {
+		return Booking{}, err
+	}
+	if len(list) == 0 {
+		return Booking{}, hospital.ErrNotFound
+	}
+	live := slices.DeleteFunc(slices.Clone(list), func(b Booking) bool { return over(b.Resource.Status) })
+	switch len(live) {
+	case 0:
+		return list[0], nil
+	case 1:
+		return live[0], nil
+	}
+	return Booking{}, hospital.ErrNumberReused
+}
+
+// live collects the Appointments of a search that are not over.
+func (c *Client) live(ctx context.Context, f *fhir.Client, q fhir.Query, check func(Booking) bool) ([]Booking, error) {
+	list, err := collect(search(ctx, f, q, func(a *r4.Appointment, o hospital.Origin) bool {
+		return check(Booking{Resource: a, Origin: o})
+	}), maxSame)
+	return slices.DeleteFunc(list, func(b Booking) bool { return over(b.Resource.Status) }), err
+}
+
+// isFor reports whether the patient takes part.
+func (c *Client) isFor(found Booking, patient string) bool {
+	for i := range found.Resource.Participant {
+		if c.client.Names(found.Origin, found.Resource.Participant[i].Actor, "Patient", patient) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Client) usesSlot(found Booking, slot string) bool {
+	for i := range found.Resource.Slot {
+		if c.client.Names(found.Origin, &found.Resource.Slot[i], "Slot", slot) {
+			return true
+		}
+	}
+	return false
+}
+
+// currentSlot reads the slot's version of now and checks that the id still means
+// the time the caller saw.
+func (c *Client) currentSlot(ctx context.Context, f *fhir.Client, seen hospital.Found[*r4.Slot]) (*r4.Slot, error) {
+	slot, resp, err := fhir.Read[*r4.Slot](ctx, f, seen.Resource.ID)
+	if err != nil {
+		return nil, gone(err)
+	}
+	origin := hospital.OriginOf(resp)
+	typ, id, ok := c.client.Local(seen.Origin, refOf(seen.Resource.Schedule))
+	switch {
+	case origin.Store != seen.Origin.Store,
+		!sameTime(slot.Start, seen.Resource.Start), !sameTime(slot.End, seen.Resource.End),
+		!ok, !c.client.Names(origin, slot.Schedule, typ, id):
+		return nil, hospital.Refuse(hospital.ErrConflict, "the slot is not what it was when it was read")
+	}
+	return slot, nil
+}
+
+// gone: the slot's absence is not the booking's.
+func gone(err error) error {
+	if errors.Is(err, fhir.ErrNotFound) || errors.Is(err, fhir.ErrGone) {
+		return hospital.Refuse(hospital.ErrConflict, "the slot does not exist any more")
+	}
+	return err
+}
+
+// within: instants have no fractions on the wire, so from counts from its second.
+func within(instant string, from, to time.Time) bool {
+	at, err := time.Parse(time.RFC3339, instant)
+	return err == nil && !at.Before(from.Truncate(time.Second)) && at.Before(to)
+}
+
+func refOf(r *r4.Reference) string {
+	if r == nil {
+		return ""
+	}
+	return r.Reference
+}
+
+func sameTime(a, b string) bool {
+	ta, err := time.Parse(time.RFC3339, a)
+	tb, err2 := time.Parse(time.RFC3339, b)
+	return err == nil && err2 == nil && ta.Equal(tb)
+}
+
+// commit sends the transaction and takes the Appointment, entry number i, from its answer.
+func (c *Client) commit(ctx context.Context, f *fhir.Client, i int, entries ...r4.BundleEntry) (*r4.Bundle, Booking, error) {
+	for _, e := range entries {
+		if e.Request == nil {
+			return nil, Booking{}, errUnguarded
+		}
+	}
+	answer, resp, err := fhir.Transaction(ctx, f, &r4.Bundle{Type: r4.BundleTypeTransaction, Entry: entries})
+	if err != nil {
+		return nil, Booking{}, c.refused(err)
+	}
+	appointment, ok := answer.Entry[i].Resource.(*r4.Appointment)
+	if !ok {
+		return nil, Booking{}, fhir.ErrUnexpected // Write looks it up
+	}
+	return answer, Booking{Resource: appointment, Origin: hospital.OriginOf(resp)}, nil
+}
+
+// errUnguarded: a server that names no version gives nothing to guard with.
+var errUnguarded = hospital.Refuse(hospital.ErrUnexpectedAnswer, "a record without version cannot be guarded")
