@@ -199,7 +199,7 @@ func (r *run) attemptContext() (context.Context, context.CancelFunc) {
 	if r.call.AttemptTimeout > 0 {
 		return context.WithTimeout(r.ctx, r.call.AttemptTimeout)
 	}
-	return context.WithCancel(r.ctx)
+	return r.ctx, func() {}
 }
 
 // build makes the request for the wire: our address, headers of its own.
@@ -248,7 +248,7 @@ func (r *run) shown(s *site, req *http.Request) *http.Request {
 	if e.StoreOf().ReplicaOf != "" {
 		o.Lag = e.StoreOf().Lag
 	}
-	shown := &http.Request{Method: req.Method, URL: req.URL, Header: http.Header{}}
+	shown := &http.Request{Method: req.Method, URL: req.URL}
 	return shown.WithContext(withOrigin(context.Background(), o))
 }
 

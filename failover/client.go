@@ -105,6 +105,7 @@ type run struct {
 
 	attempts int
 	tried    []*site
+	places   [maxAttempts]*site // tried's first memory
 	store    campus.StoreID
 	proof    bool // only endpoints whose contract makes a repetition harmless
 	hurried  bool // the caller's deadline is sooner than the operation's
@@ -141,6 +142,7 @@ func (c *Client) Do(ctx context.Context, call *Call, req *http.Request) (*http.R
 	timeout := call.timeout()
 	deadline, has := ctx.Deadline()
 	r := &run{client: c, call: call, route: route, req: req, store: call.Store}
+	r.tried = r.places[:0]
 	r.hurried = has && time.Until(deadline) < timeout
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	r.ctx = context.WithValue(ctx, runKey{}, r)

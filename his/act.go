@@ -95,7 +95,7 @@ func (a *act) takeSlot(ctx context.Context, f *fhir.Client, patient hospital.Fou
 		a.undo(ctx, f, answer.Entry[0].Resource, slot.ID, found)
 		return Booking{}, fhir.ErrUnexpected // Write looks up what carries the Number
 	}
-	return a.alone(ctx, f, found)
+	return a.alone(ctx, f, found, slot.ID)
 }
 
 // undo frees the slot again when the server, asked to create the Appointment
@@ -111,46 +111,58 @@ func (a *act) undo(ctx context.Context, f *fhir.Client, taken r4.Resource, id st
 }
 
 // alone makes sure that the act happened once: of two Appointments with its
-// Number, which a server that looks, then inserts can make, the one with the
-// smaller id stays. Where versions are no proved guard, the same for the slot.
-func (a *act) alone(ctx context.Context, f *fhir.Client, mine Booking) (Booking, error) {
-	rivals, err := a.client.live(ctx, f, byIdentifier("Appointment", a.system, a.number), func(b Booking) bool {
-		return r4.HasIdentifier(b.Resource.Identifier, a.system, a.number)
-	})
+// Number, which a server that looks, then inserts can make, the later one goes.
+// Where versions are no proved guard, the same for the slot.
+func (a *act) alone(ctx context.Context, f *fhir.Client, mine Booking, slot string) (Booking, error) {
+	rivals, err := a.rivals(ctx, f, mine, slot)
 	if err != nil {
 		return Booking{}, err
 	}
-	if !a.client.contract(mine.Origin).Versioning {
-		slot := mine.Resource.Slot[0].Reference
-		typ, id, _ := a.client.client.Local(mine.Origin, slot)
-		q := fhir.Query{Type: "Appointment", Params: url.Values{"slot": {typ + "/" + id}}}
-		same, err := a.client.live(ctx, f, q, func(b Booking) bool { return a.client.usesSlot(b, id) })
-		if err != nil {
-			return Booking{}, err
-		}
-		rivals = append(rivals, same...)
-	}
-	for _, r := range rivals {
-		if r.Resource.ID >= mine.Resource.ID {
+	for _, rival := range rivals {
+		if rival.Resource.ID == mine.Resource.ID || yields(rival, mine) {
 			continue
 		}
-		if a.client.usesSlot(r, slotID(a.client, mine)) {
-			mine.Resource.Slot = nil // the rival's slot stays taken
+		if a.client.usesSlot(rival, slot) { // it stays taken
+			cancelled := *mine.Resource
+			cancelled.Status = r4.AppointmentStatusCancelled
+			_, err = a.client.change(ctx, f, sameAs(mine, cancelled.Status), fhir.Put(&cancelled))
+		} else {
+			_, err = a.client.end(ctx, f, mine, a.slotStatus)
 		}
-		if _, err := a.client.end(ctx, f, mine, a.slotStatus); err != nil {
-			return Booking{}, err
-		}
-		return Booking{}, hospital.ErrConflict
+		return Booking{}, cmp.Or(err, error(hospital.ErrConflict)) // Write looks what stands now
 	}
 	return mine, nil
 }
 
-func slotID(c *Client, b Booking) string {
-	if len(b.Resource.Slot) == 0 {
-		return ""
+// rivals are the live Appointments of the Number and, where that is needed, of the slot.
+func (a *act) rivals(ctx context.Context, f *fhir.Client, mine Booking, slot string) ([]Booking, error) {
+	rivals, err := a.client.live(ctx, f, byIdentifier("Appointment", a.system, a.number), func(b Booking) bool {
+		return r4.HasIdentifier(b.Resource.Identifier, a.system, a.number)
+	})
+	if err != nil || a.client.contract(mine.Origin).Versioning {
+		return rivals, err
 	}
-	_, id, _ := c.client.Local(b.Origin, b.Resource.Slot[0].Reference)
-	return id
+	q := fhir.Query{Type: "Appointment", Params: url.Values{"slot": {"Slot/" + slot}}}
+	same, err := a.client.live(ctx, f, q, func(b Booking) bool { return a.client.usesSlot(b, slot) })
+	for _, b := range same {
+		// Who waits for the slot without having it is no rival.
+		if _, held := r4.IdentifierValue(b.Resource.Identifier, a.client.systems.Hold); held || taken(b.Resource.Status) {
+			rivals = append(rivals, b)
+		}
+	}
+	return rivals, err
+}
+
+// yields: will the rival give way? It looks after it is written, so one written
+// later sees mine. Whoever may be earlier, or has gone further, stays.
+func yields(rival, mine Booking) bool {
+	theirs, ours := rival.Resource.Meta, mine.Resource.Meta
+	if theirs == nil || ours == nil || rival.Resource.Status != mine.Resource.Status {
+		return false
+	}
+	at, err := time.Parse(time.RFC3339, theirs.LastUpdated)
+	own, err2 := time.Parse(time.RFC3339, ours.LastUpdated)
+	return err == nil && err2 == nil && at.After(own)
 }
 
 // contract is what the endpoint that answered honours.
@@ -187,7 +199,7 @@ func (a *act) fromHold(ctx context.Context, f *fhir.Client, patient string, slot
 	if !a.mine(found, patient, slot.ID) {
 		return Booking{}, fhir.ErrUnexpected
 	}
-	return a.alone(ctx, f, found)
+	return a.alone(ctx, f, found, slot.ID)
 }
 
 // appointment is the new resource. It refers by ids of the Store that is written.

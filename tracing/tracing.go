@@ -123,9 +123,11 @@ func (t *Tracer) Hooks() failover.Hooks {
 	return failover.Hooks{AttemptStart: t.attemptStart, AttemptDone: t.attemptDone, Event: t.event}
 }
 
+var clientKind = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient)}
+
 func (t *Tracer) attemptStart(ctx context.Context, a failover.Attempt, header http.Header) context.Context {
 	name := strings.TrimSpace(a.Method + " " + a.Call.Template)
-	ctx, span := t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient))
+	ctx, span := t.tracer.Start(ctx, name, clientKind...)
 	if span.IsRecording() {
 		span.SetAttributes(attemptAttributes(a)...)
 		span.SetAttributes(
