@@ -111,30 +111,25 @@ func (h *health) admit(mayCanary bool, lease time.Duration, now time.Time) (tick
 		return h.ticket(), true
 	}
 	h.mu.Lock()
-	to := Returning
+	cause := ""
 	switch {
-	case h.current() != Returning:
-		to = h.current()
+	case h.current() != Returning: // somebody else has just decided
 	case !h.lease.IsZero() && !now.Before(h.lease):
-		to = Ejected
-		h.enter(to, now)
+		cause = "lease"
+		h.enter(Ejected, now)
 	case h.lease.IsZero() && now.Sub(h.since) >= longestReturning:
-		to = Healthy
-		h.enter(to, now)
+		cause = "time"
+		h.enter(Healthy, now)
 	}
-	t, ok := h.ticket(), to != Returning
+	to := h.current()
+	t, ok := h.ticket(), to != Returning && to != Ejected
 	if to == Returning && mayCanary && h.lease.IsZero() {
 		h.lease = now.Add(lease)
 		t.canary, t.lease, ok = true, h.lease, true
 	}
 	h.mu.Unlock()
-	switch to {
-	case Ejected:
-		h.notify(h.class, Returning, Ejected, "lease")
-		return t, false
-	case Healthy:
-		h.notify(h.class, Returning, Healthy, "time")
-	default:
+	if cause != "" {
+		h.notify(h.class, Returning, to, cause)
 	}
 	return t, ok
 }
