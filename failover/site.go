@@ -66,18 +66,18 @@ func newTransport(e *campus.Endpoint, o *Options, idle time.Duration) *http.Tran
 	if e.Role() == campus.Standby {
 		limit = standbyDialTimeout
 	}
-	t := &http.Transport{
+	dialTLS := o.DialTLS[e.DataCenter]
+	if dialTLS == nil {
+		dialTLS = overTLS(dial)
+	}
+	return &http.Transport{
 		DialContext:            watched(dial, limit),
-		TLSHandshakeTimeout:    tlsTimeout,
+		DialTLSContext:         watched(dialTLS, limit+tlsTimeout),
 		MaxIdleConns:           idlePerEndpoint,
 		MaxIdleConnsPerHost:    idlePerEndpoint,
 		IdleConnTimeout:        idle,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 	}
-	if dialTLS := o.DialTLS[e.DataCenter]; dialTLS != nil {
-		t.DialTLSContext = watched(dialTLS, limit+tlsTimeout)
-	}
-	return t
 }
 
 // transport chooses the connections for a call.

@@ -24,11 +24,6 @@ func (w *wire) watch(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn:      func(httptrace.GotConnInfo) { w.gotConn.Store(true) },
 		WroteHeaders: func() { w.wrote.Store(true) },
-		TLSHandshakeDone: func(_ tls.ConnectionState, err error) {
-			if err != nil {
-				w.refused.Store(true)
-			}
-		},
 	})
 }
 
@@ -40,10 +35,32 @@ func watched(dial DialFunc, limit time.Duration) DialFunc {
 		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		conn, err := dial(ctx, network, address)
-		if err != nil && w != nil {
-			w.refused.Store(true)
+		if err != nil {
+			if w != nil {
+				w.refused.Store(true)
+			}
+			return nil, err
 		}
-		return conn, err
+		return &quietConn{Conn: conn}, nil
+	}
+}
+
+// overTLS dials and shakes hands, so that a quietConn lies above the encryption.
+func overTLS(dial DialFunc) DialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		secure := tls.Client(conn, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12})
+		if err := secure.HandshakeContext(ctx); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		return secure, nil
 	}
 }
 
