@@ -161,7 +161,11 @@ func (w *write[T]) run(ctx context.Context) (T, error) {
 func (w *write[T]) undecided(err error) bool {
 	wrote, settledAt := w.call.written()
 	w.settledAt = later(w.settledAt, settledAt)
-	return wrote || codeOf(err) == ErrConflict
+	unknown := codeOf(err) == ErrOutcomeUnknown
+	if unknown && settledAt.IsZero() { // sent by other means than f
+		w.settledAt = later(w.settledAt, time.Now().Add(campus.DefaultServerTimeout))
+	}
+	return wrote || unknown || codeOf(err) == ErrConflict
 }
 
 // confirm looks for the act. again means that it surely did not happen and may
@@ -263,8 +267,13 @@ func sleepUntil(ctx context.Context, at time.Time) bool {
 // system and number, so that a caller who repeats at once does not put a second
 // one beside the first. The zero value is ready.
 type lostWrites struct {
-	mu sync.Mutex
-	at map[string]time.Time
+	mu  sync.Mutex
+	all map[string]lostWrite
+}
+
+type lostWrite struct {
+	op string
+	at time.Time
 }
 
 func lostKey(op Op, number string) string { return string(op.System) + "|" + number }
@@ -272,7 +281,7 @@ func lostKey(op Op, number string) string { return string(op.System) + "|" + num
 func (l *lostWrites) until(op Op, number string) time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.at[lostKey(op, number)]
+	return l.all[lostKey(op, number)].at
 }
 
 func (l *lostWrites) note(op Op, number string, at time.Time) {
@@ -281,16 +290,21 @@ func (l *lostWrites) note(op Op, number string, at time.Time) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.at == nil {
-		l.at = map[string]time.Time{}
+	if l.all == nil {
+		l.all = map[string]lostWrite{}
 	}
 	now := time.Now()
-	maps.DeleteFunc(l.at, func(_ string, at time.Time) bool { return at.Before(now) })
-	l.at[lostKey(op, number)] = at
+	maps.DeleteFunc(l.all, func(_ string, w lostWrite) bool { return w.at.Before(now) })
+	key := lostKey(op, number)
+	l.all[key] = lostWrite{op.Name, later(at, l.all[key].at)}
 }
 
+// forget is for the operation that was lost; another one with its number knows
+// nothing of it.
 func (l *lostWrites) forget(op Op, number string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.at, lostKey(op, number))
+	if key := lostKey(op, number); l.all[key].op == op.Name {
+		delete(l.all, key)
+	}
 }

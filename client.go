@@ -33,8 +33,8 @@ type Client struct {
 
 // New checks cfg and returns a Client. It does no I/O, so it works while every
 // site is down; [Client.Ready] asks. The error lists every mistake in
-// cfg.Topology with its place; errors.Is(err, campus.ErrInvalid) holds. cfg's
-// maps must not be changed afterwards.
+// cfg.Topology with its place; errors.Is(err, campus.ErrInvalid) holds, or
+// campus.ErrUnknownCampus for cfg.Campus. cfg is copied.
 func New(cfg Config) (*Client, error) {
 	topology, err := campus.New(cfg.Topology)
 	if err != nil {
@@ -46,6 +46,8 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Campus != "" && topology.Campus(cfg.Campus) == nil {
 		return nil, fmt.Errorf("hospital: Config.Campus: %w %q", campus.ErrUnknownCampus, cfg.Campus)
 	}
+	cfg.Credentials, cfg.Adapters = maps.Clone(cfg.Credentials), maps.Clone(cfg.Adapters)
+	cfg.Dial, cfg.DialTLS = maps.Clone(cfg.Dial), maps.Clone(cfg.DialTLS)
 	if cfg.MaxBody <= 0 {
 		cfg.MaxBody = fhir.DefaultMaxBody
 	}
@@ -105,24 +107,23 @@ func (c *Client) Restore(x failover.Selector) int { return c.engine.Restore(x) }
 // FHIR returns a FHIR client of the system for what has no verb. Routing,
 // failover, tracing and classification hold; reads are strong; of the writes
 // only those with a version or an If-None-Exist are ever sent again. Its errors
-// are those of packages fhir and failover. opts choose the campus. It returns
-// nil for a system the topology does not have.
+// are those of packages fhir and failover; [CodeOf] maps them. opts choose the
+// campus. For a system the topology does not have every call is [ErrNoEndpoint].
 func (c *Client) FHIR(system campus.SystemID, opts ...ReadOption) *fhir.Client {
-	if c.topology.System(system) == nil {
-		return nil
-	}
 	op := Op{Name: "fhir", System: system, Consistency: Strong, Class: List}
-	client, err := fhir.New(&doer{client: c, system: system, fixed: c.newCall(op, readOptions(opts))},
-		virtualBase(system), fhir.WithCheckedLinks(), fhir.WithMaxBody(c.config.MaxBody))
-	if err != nil {
-		return nil
+	d := &doer{client: c, system: system, fixed: c.newCall(op, readOptions(opts))}
+	base := virtualBase(system)
+	if c.topology.System(system) == nil {
+		base = virtualBase("unknown") // the doer refuses
 	}
+	client, _ := fhir.New(d, base, fhir.WithCheckedLinks(), fhir.WithMaxBody(c.config.MaxBody))
 	return client
 }
 
 // HTTP returns an http.Client of the system for plain HTTP: http://SYSTEM.hospital.invalid/path
 // goes to path below the base of whichever endpoint should answer. What may be
-// sent again follows RFC 9110. Errors come wrapped in a *url.Error, which prints
+// sent again follows RFC 9110. A request, its body included, has 20 s; bodies are
+// streamed and not bounded by Config.MaxBody. Errors come wrapped in a *url.Error, which prints
 // the URL: unwrap it before logging when URLs may name a patient.
 func (c *Client) HTTP(system campus.SystemID, opts ...ReadOption) *http.Client {
 	o := readOptions(opts)

@@ -26,9 +26,9 @@ type Config struct {
 	Adapters map[campus.EndpointID]http.RoundTripper
 	// Dial and DialTLS replace the network of a data centre; nil uses the machine's.
 	Dial, DialTLS map[campus.DataCenterID]failover.DialFunc
-	// MaxInFlight bounds the calls in flight per endpoint; zero means 512.
+	// MaxInFlight bounds the calls in flight per endpoint; zero or less means 512.
 	MaxInFlight int
-	// MaxBody bounds an answer's bytes after decompression; zero means 16 MiB.
+	// MaxBody bounds an answer's bytes after decompression; zero or less means 16 MiB.
 	MaxBody int64
 	// Tracing configures spans and metrics; the zero value uses the global
 	// OpenTelemetry providers. DisableTracing switches all of it off.
@@ -37,7 +37,8 @@ type Config struct {
 	// Logger receives changes of endpoints' states; nil logs nothing. No log line
 	// carries patient data.
 	Logger *slog.Logger
-	// OnEvent is called at each change of an endpoint's state, with no lock held.
+	// OnEvent is called at each change of an endpoint's state, with no lock held. It
+	// must not call Close.
 	OnEvent func(failover.Event)
 	// OnAttempt is called after each request on the wire, with no lock held.
 	OnAttempt func(failover.Attempt, failover.Result)

@@ -11,7 +11,7 @@
 //	desk := his.New(client)
 //	booking, err := desk.Book(ctx, his.BookRequest{Number: number, Patient: patient, Slot: slot})
 //
-// The typed verbs live in packages his, emr, lis and pacs. They are written with
+// The typed verbs live in a package per system: his so far. They are written with
 // [Read] and [Write], which are exported: a fifth system is written the same way.
 // [Client.FHIR] and [Client.HTTP] reach what has no verb, with the same routing
 // and protection.
@@ -28,6 +28,7 @@
 //
 // # Errors
 //
-// Every error is an [*Error] with a [Code]: errors.Is(err, hospital.ErrConflict).
+// Every error of a call is an [*Error] with a [Code], but for those of [Client.FHIR],
+// which [CodeOf] maps: errors.Is(err, hospital.ErrConflict).
 // Errors print no patient data, no token and no URL, by any route.
 package hospital

@@ -39,6 +39,9 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	if c == nil {
 		return nil, &Error{Code: ErrInvalidArgument, System: d.system, Op: i.Template()}
 	}
+	if d.client.topology.System(d.system) == nil {
+		return nil, campus.ErrUnknownSystem
+	}
 	fc := d.describe(c, i, req)
 	if err := d.confine(ctx, fc); err != nil {
 		return nil, err
@@ -53,7 +56,7 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	if fc.Kind == campus.ReadStrong {
 		out.Header.Set("Cache-Control", "no-cache") // servers re-use an equal search's result
 	}
-	d.nameCampus(out, c.campus, i)
+	d.client.nameCampus(out, d.system, c.campus, i.Previous != nil && !i.Restart)
 	resp, err := d.do(ctx, c, fc, out)
 	if fc.Kind == campus.Write {
 		c.note(err)
@@ -154,6 +157,9 @@ func (c *Client) Local(origin Origin, reference string) (typ, id string, ok bool
 		return "", "", false
 	}
 	absolute := u.IsAbs()
+	if !absolute && (u.Host != "" || strings.HasPrefix(u.Path, "/")) {
+		return "", "", false
+	}
 	if absolute {
 		if u, err = c.relative(origin.Endpoint, u); err != nil {
 			return "", "", false
@@ -216,13 +222,12 @@ func (c *Client) relative(id campus.EndpointID, u *url.URL) (*url.URL, error) {
 
 // nameCampus puts the campus where the system expects it. Links a server sent
 // already carry what it wants.
-func (d *doer) nameCampus(req *http.Request, id campus.ID, i fhir.Interaction) {
-	by := d.client.topology.System(d.system).CampusBy
+func (c *Client) nameCampus(req *http.Request, system campus.SystemID, id campus.ID, followed bool) {
+	by := c.topology.System(system).CampusBy
 	if by.In == "" {
 		return
 	}
 	word := by.Word(id)
-	followed := i.Previous != nil && !i.Restart
 	switch by.In {
 	case "header":
 		req.Header.Set(by.Name, word)
@@ -280,12 +285,16 @@ type plainTransport struct {
 
 func (t *plainTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	defer closeBody(req)
+	if t.client.topology.System(t.system) == nil {
+		return nil, &Error{Code: ErrNoEndpoint, System: t.system, Op: "http"}
+	}
 	if req.URL.Host != string(t.system)+virtualHost {
 		return nil, &Error{Code: ErrInvalidArgument, System: t.system, Op: "http"}
 	}
 	out := req.WithContext(req.Context())
 	out.Header = req.Header.Clone()
 	t.client.mark(out.Header, &call{})
+	t.client.nameCampus(out, t.system, t.campus, false)
 	ctx, end := t.client.tracer.StartCall(req.Context(), "http", t.system, t.campus)
 	_, overall := List.times()
 	fc := &failover.Call{

@@ -50,7 +50,7 @@ var advice = map[Code]string{
 	ErrNotFound:         "not found",
 	ErrConflict:         "somebody else was first; read again and decide",
 	ErrOutcomeUnknown:   "it may have happened; after RetryAfter Resolve it or repeat the call with the same Number, never under a new one",
-	ErrNumberReused:     "this Number already names another act; use a new one",
+	ErrNumberReused:     "this Number already names another act, or this one after a change; look at that before using a new one",
 	ErrIdentityMismatch: "the number belongs to somebody of another name, birth date or sex; check the identity",
 	ErrAmbiguousPatient: "several records carry this PatientID; have them merged",
 	ErrWrongPatient:     "the answer holds another person's record and was dropped; report it to the system's operator",
@@ -83,7 +83,7 @@ func (c Code) Error() string {
 // Error is every error of this package and the verbs. It is safe to print by
 // any route: what it prints names systems and sites, never people. Number is
 // for the program; it is not printed, because some Numbers name a person.
-type Error struct {
+type Error struct { //nolint:recvcheck // printing has value receivers, so that a copy prints no more than the pointer
 	Code       Code
 	System     campus.SystemID
 	Campus     campus.ID
@@ -143,14 +143,14 @@ func (e *Error) Is(target error) bool { return target == error(e.Code) }
 // refusal (*fhir.OutcomeError) when there was one.
 func (e *Error) Unwrap() error { return e.cause }
 
-// Format prints what Error does, for every verb.
-func (e *Error) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.Error()) }
+// Format prints what Error does, for every verb, of a copy too.
+func (e Error) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.Error()) }
 
 // GoString prints what Error does.
-func (e *Error) GoString() string { return e.Error() }
+func (e Error) GoString() string { return e.Error() }
 
 // LogValue is the safe facts as a group.
-func (e *Error) LogValue() slog.Value {
+func (e Error) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("code", string(e.Code)), slog.String("op", e.Op), slog.String("system", string(e.System)),
 		slog.String("campus", string(e.Campus)), slog.String("datacenter", string(e.DataCenter)),
@@ -159,7 +159,7 @@ func (e *Error) LogValue() slog.Value {
 }
 
 // MarshalJSON encodes the safe facts.
-func (e *Error) MarshalJSON() ([]byte, error) {
+func (e Error) MarshalJSON() ([]byte, error) {
 	return json.Marshal(map[string]any{
 		"code": e.Code, "op": e.Op, "system": e.System, "campus": e.Campus, "datacenter": e.DataCenter,
 		"status": e.Status, "request": e.RequestID, "reason": e.Reason, "attempts": e.Attempts,
@@ -262,14 +262,18 @@ func wrap(err error, c *call) error {
 	}
 	var own *Error
 	if errors.As(err, &own) {
-		own.complete(c)
-		return own
+		mine := *own // it may be somebody else's too
+		mine.complete(c)
+		return &mine
 	}
 	e := &Error{Code: codeOf(err)}
 	var lost *failover.Error
 	if errors.As(err, &lost) {
 		e.DataCenter, e.Status, e.Attempts, e.RetryAfter = lost.DataCenter, lost.Status, lost.Attempts, lost.RetryAfter
 		e.cause = lost.Context
+		if wait := time.Until(lost.SettledAt); e.Code == ErrOutcomeUnknown && wait > 0 {
+			e.RetryAfter = wait
+		}
 	}
 	var outcome *fhir.OutcomeError
 	if errors.As(err, &outcome) {

@@ -286,7 +286,8 @@ func TestEscapeHatches(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		hosp, client := open(t, nil)
-		assert.Nil(t, client.FHIR("erp"))
+		_, _, err := fhir.Read[*r4.Patient](t.Context(), client.FHIR("erp"), "1")
+		assert.Equal(t, hospital.ErrNoEndpoint, hospital.CodeOf(err))
 		hosp.Stop("dc-a")
 		f := client.FHIR(campus.HIS, hospital.AtCampus("guanggu"))
 		patient, resp, err := fhir.Read[*r4.Patient](t.Context(), f, "1001")
@@ -297,8 +298,12 @@ func TestEscapeHatches(t *testing.T) {
 		require.ErrorIs(t, err, fhir.ErrNotFound)
 		assert.Equal(t, hospital.ErrNotFound, hospital.CodeOf(err))
 
+		req, err := newRequest(t.Context(), "http://erp.hospital.invalid/x")
+		require.NoError(t, err)
+		_, err = client.HTTP("erp").Do(req)
+		require.ErrorIs(t, err, hospital.ErrNoEndpoint)
 		plain := client.HTTP(campus.HIS)
-		req, err := newRequest(t.Context(), "http://his.hospital.invalid/metadata")
+		req, err = newRequest(t.Context(), "http://his.hospital.invalid/metadata")
 		require.NoError(t, err)
 		answer, err := plain.Do(req)
 		require.NoError(t, err)

@@ -266,7 +266,9 @@ func printed(err error) string {
 		slog.New(slog.NewTextHandler(&b, nil)).Error("failed", "err", err)
 		var e *hospital.Error
 		if errors.As(err, &e) {
-			fmt.Fprintf(&b, "%v %+v\n", e.Code, e.Reason)
+			fmt.Fprintf(&b, "%v %+v\n%v %+v %#v %q\n", e.Code, e.Reason, *e, *e, *e, *e)
+			data, jsonErr = json.Marshal(struct{ E hospital.Error }{*e})
+			fmt.Fprintf(&b, "%s %v\n", data, jsonErr)
 		}
 		err = errors.Unwrap(err)
 	}

@@ -35,7 +35,9 @@ const (
 	Strong
 )
 
-// Class chooses an operation's time: per attempt and overall.
+// Class chooses the time of an operation's requests: per attempt, and for all
+// attempts of one request together. A read or list may make several requests; a
+// [Write] has the overall time for everything.
 type Class uint8
 
 const (

@@ -34,7 +34,7 @@ const (
 
 // Description is a hospital group as plain data, the input of [New].
 type Description struct {
-	// Version orders descriptions: a higher one replaces a lower one. Zero is allowed.
+	// Version numbers this description, for people and for [Topology.Version]. Zero is allowed.
 	Version       int64
 	Organizations []Organization
 	Campuses      []Campus
@@ -215,10 +215,10 @@ type Topology struct {
 // Version returns [Description.Version].
 func (t *Topology) Version() int64 { return t.version }
 
-// Campus returns the campus, nil when it is unknown.
+// Campus returns the campus, nil when it is unknown. It must not be changed.
 func (t *Topology) Campus(id ID) *Campus { return t.campuses[id] }
 
-// System returns the system, nil when it is unknown.
+// System returns the system, nil when it is unknown. It must not be changed.
 func (t *Topology) System(id SystemID) *System { return t.systems[id] }
 
 // Endpoints returns every endpoint, each at the place [Endpoint.Index] says.

@@ -40,7 +40,8 @@ func (f Faults) Error() string {
 func (f Faults) Is(target error) bool { return target == ErrInvalid }
 
 // New checks d and returns its Topology. The error is [Faults], listing every
-// mistake at once. d is copied.
+// mistake at once; rules between endpoints (one writer, one store per address)
+// are looked at once the single parts are sound. d is copied.
 func New(d Description) (*Topology, error) {
 	c := &checker{d: clone(d)}
 	c.check()

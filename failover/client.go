@@ -81,8 +81,8 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// Close must not be called from a hook. It ends the probes and closes idle connections. Calls in flight finish;
-// later ones fail with [ErrClosed].
+// Close ends the probes and closes idle connections. Calls in flight finish;
+// later ones fail with [ErrClosed]. It must not be called from a hook.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
@@ -143,7 +143,7 @@ func (c *Client) Do(ctx context.Context, call *Call, req *http.Request) (*http.R
 	deadline, has := ctx.Deadline()
 	r := &run{client: c, call: call, route: route, req: req, store: call.Store}
 	r.tried = r.places[:0]
-	r.hurried = has && time.Until(deadline) < timeout
+	r.hurried = has && time.Until(deadline) < timeout/2 // a little less is still time enough to blame a server
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	r.ctx = context.WithValue(ctx, runKey{}, r)
 	if ctx.Err() != nil {

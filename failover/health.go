@@ -44,7 +44,8 @@ const (
 	// not be canaries have to come back some time.
 	longestReturning = time.Minute
 	// doubtWindow is how long an uncharged failure waits for another operation to fail too.
-	doubtWindow = 10 * time.Second
+	// It is longer than two writes that use all their time.
+	doubtWindow = 35 * time.Second
 )
 
 // class separates reads from writes: a database may refuse one and serve the other.

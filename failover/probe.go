@@ -16,8 +16,8 @@ const (
 	standbyTimeout = time.Second
 )
 
-// probe asks s until it is healthy again, in one goroutine per site; a healthy
-// endpoint is never probed.
+// probe asks s until it is healthy again, in one goroutine per site. A healthy
+// endpoint is asked only to settle a doubt, or by Reachable.
 func (c *Client) probe(s *site) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -69,8 +69,14 @@ func overTLS(dial DialFunc) DialFunc {
 // have been at work just then. Of an adapter nothing is seen: it says, or it is Unknown.
 func (w *wire) verdict(ctx context.Context, err error) Verdict {
 	var stated interface{ Outcome() Outcome }
-	if errors.As(err, &stated) && stated.Outcome() != Committed {
-		return Verdict{Outcome: stated.Outcome(), Fault: FaultReset}
+	if errors.As(err, &stated) {
+		switch o := stated.Outcome(); o {
+		case Committed: // without its answer nobody knows as what
+		case Rejected:
+			return Verdict{Outcome: o}
+		default:
+			return Verdict{Outcome: o, Fault: FaultReset}
+		}
 	}
 	sent := w.adapter || w.wrote.Load() || (w.gotConn.Load() && ctx.Err() != nil)
 	switch {

@@ -107,11 +107,11 @@ func (s *store) catchUp() {
 	if s.original == nil {
 		return
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.original.mu.Lock()
 	log := s.original.log
 	s.original.mu.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	until := time.Now().Add(-s.lag)
 	from := s.applied
 	for s.applied < len(log) && !log[s.applied].at.After(until) {

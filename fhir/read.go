@@ -2,7 +2,6 @@ package fhir
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -58,11 +57,4 @@ func typeOf[T r4.Resource]() string {
 		return ""
 	}
 	return zero.ResourceType()
-}
-
-// IsRefusal reports whether err is the server's own refusal, as opposed to an
-// answer that never came.
-func IsRefusal(err error) bool {
-	var outcome *OutcomeError
-	return errors.As(err, &outcome)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"hash/fnv"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/hospital-go/hospital"
@@ -24,6 +25,8 @@ type act struct {
 	until              time.Time
 	hold               string
 	window             *HoldAnyRequest // instead of slot
+
+	gaveWay bool // what was made had an earlier rival and was ended
 }
 
 func (a *act) take(ctx context.Context, opts []hospital.WriteOption) (Booking, error) {
@@ -45,9 +48,6 @@ func (a *act) check() error {
 	if a.client.systems.Hold == a.client.systems.Booking {
 		return hospital.Refuse(hospital.ErrInvalidArgument, "Systems.Hold and Systems.Booking must differ")
 	}
-	if left := time.Until(a.until); a.name == "Hold" && (left <= 0 || left > MaxHold) {
-		return hospital.Refuse(hospital.ErrInvalidArgument, "Until must lie within the next 24 hours")
-	}
 	if a.window != nil {
 		return needs(a.window.Schedule)
 	}
@@ -56,17 +56,24 @@ func (a *act) check() error {
 
 // send looks first (the act may have been done before a crash), then writes.
 func (a *act) send(ctx context.Context, f *fhir.Client) (Booking, error) {
-	if err := a.check(); err != nil {
-		return Booking{}, err
-	}
-	if done, err := a.find(ctx, f); hospital.CodeOf(err) != hospital.ErrNotFound {
+	patient, done, err := a.begin(ctx, f)
+	if err != nil || done.Resource != nil {
 		return done, err
 	}
-	patient, err := findPatient(ctx, f, a.patient)
-	if err != nil {
-		return Booking{}, err
-	}
 	return a.takeSlot(ctx, f, patient, a.slot)
+}
+
+// begin checks the request and returns the act if it was done already, else the patient.
+func (a *act) begin(ctx context.Context, f *fhir.Client) (hospital.Found[*r4.Patient], Booking, error) {
+	var nobody hospital.Found[*r4.Patient]
+	if left := time.Until(a.until); a.name == "Hold" && (left <= 0 || left > MaxHold) {
+		return nobody, Booking{}, hospital.Refuse(hospital.ErrInvalidArgument, "Until must lie within the next 24 hours")
+	}
+	if done, err := a.find(ctx, f); hospital.CodeOf(err) != hospital.ErrNotFound {
+		return nobody, done, err
+	}
+	patient, err := findPatient(ctx, f, a.patient)
+	return patient, Booking{}, err
 }
 
 // takeSlot writes the act for one slot, guarded by the version the slot has now.
@@ -92,7 +99,9 @@ func (a *act) takeSlot(ctx context.Context, f *fhir.Client, patient hospital.Fou
 		return found, err
 	}
 	if !a.mine(found, patient.Resource.ID, slot.ID) {
-		a.undo(ctx, f, answer.Entry[0].Resource, slot.ID, found)
+		if !strings.HasPrefix(answer.Entry[1].Response.Status, "201") {
+			a.undo(ctx, f, answer.Entry[0].Resource, slot.ID, found)
+		}
 		return Booking{}, fhir.ErrUnexpected // Write looks up what carries the Number
 	}
 	return a.alone(ctx, f, found, slot.ID)
@@ -122,6 +131,7 @@ func (a *act) alone(ctx context.Context, f *fhir.Client, mine Booking, slot stri
 		if rival.Resource.ID == mine.Resource.ID || yields(rival, mine) {
 			continue
 		}
+		a.gaveWay = true
 		if a.client.usesSlot(rival, slot) { // it stays taken
 			cancelled := *mine.Resource
 			cancelled.Status = r4.AppointmentStatusCancelled
@@ -146,7 +156,8 @@ func (a *act) rivals(ctx context.Context, f *fhir.Client, mine Booking, slot str
 	same, err := a.client.live(ctx, f, q, func(b Booking) bool { return a.client.usesSlot(b, slot) })
 	for _, b := range same {
 		// Who waits for the slot without having it is no rival.
-		if _, held := r4.IdentifierValue(b.Resource.Identifier, a.client.systems.Hold); held || taken(b.Resource.Status) {
+		_, held := r4.IdentifierValue(b.Resource.Identifier, a.client.systems.Hold)
+		if taken(b.Resource.Status) || (held && !expired(b.Resource, time.Now())) {
 			rivals = append(rivals, b)
 		}
 	}
@@ -156,13 +167,7 @@ func (a *act) rivals(ctx context.Context, f *fhir.Client, mine Booking, slot str
 // yields: will the rival give way? It looks after it is written, so one written
 // later sees mine. Whoever may be earlier, or has gone further, stays.
 func yields(rival, mine Booking) bool {
-	theirs, ours := rival.Resource.Meta, mine.Resource.Meta
-	if theirs == nil || ours == nil || rival.Resource.Status != mine.Resource.Status {
-		return false
-	}
-	at, err := time.Parse(time.RFC3339, theirs.LastUpdated)
-	own, err2 := time.Parse(time.RFC3339, ours.LastUpdated)
-	return err == nil && err2 == nil && at.After(own)
+	return rival.Resource.Status == mine.Resource.Status && !updated(mine).IsZero() && updated(rival).After(updated(mine))
 }
 
 // contract is what the endpoint that answered honours.
@@ -177,7 +182,7 @@ func (c *Client) contract(o hospital.Origin) campus.Contract {
 
 // fromHold turns the hold's Appointment into the booking's.
 func (a *act) fromHold(ctx context.Context, f *fhir.Client, patient string, slot *r4.Slot) (Booking, error) {
-	held, err := a.client.appointment(ctx, f, a.client.systems.Hold, a.hold)
+	held, err := a.client.appointment(ctx, f, a.client.systems.Hold, a.hold, a.patient)
 	if err != nil {
 		return Booking{}, err
 	}
@@ -223,11 +228,26 @@ func (a *act) appointment(patient string, slot *r4.Slot) *r4.Appointment {
 
 // find looks the act up by its Number and compares all of it.
 func (a *act) find(ctx context.Context, f *fhir.Client) (Booking, error) {
-	found, err := a.client.appointment(ctx, f, a.system, a.number)
+	if err := a.check(); err != nil {
+		return Booking{}, err
+	}
+	found, err := a.client.appointment(ctx, f, a.system, a.number, a.patient)
 	if err != nil {
 		return Booking{}, err
 	}
-	return found, a.compare(ctx, f, found)
+	if a.gaveWay && over(found.Resource.Status) {
+		return Booking{}, hospital.ErrConflict
+	}
+	if err := a.compare(ctx, f, found); err != nil || a.client.contract(found.Origin).Versioning || len(found.Resource.Slot) != 1 {
+		return found, err
+	}
+	// Whoever finds the act must look beside it too: its answer may have been lost
+	// before the one who sent it could.
+	_, slot, ok := a.client.client.Local(found.Origin, found.Resource.Slot[0].Reference)
+	if !ok || found.Resource.Status != a.status {
+		return found, nil
+	}
+	return a.alone(hospital.SameStore(ctx, found.Origin), f, found, slot)
 }
 
 // compare: is what carries the Number this act? A Number whose booking was
@@ -236,10 +256,8 @@ func (a *act) compare(ctx context.Context, f *fhir.Client, found Booking) error 
 	ctx = hospital.SameStore(ctx, found.Origin)
 	patient, err := findPatient(ctx, f, a.patient)
 	switch {
-	case hospital.CodeOf(err) == hospital.ErrNotFound:
-		return hospital.ErrNumberReused
 	case err != nil:
-		return err
+		return noPatient(err)
 	case !a.client.isFor(found, patient.Resource.ID):
 		return hospital.ErrNumberReused
 	case over(found.Resource.Status):
@@ -301,15 +319,9 @@ func (a *act) same(ctx context.Context, f *fhir.Client, found Booking) (bool, er
 const maxSlots = 2000
 
 func (a *act) sendAny(ctx context.Context, f *fhir.Client) (Booking, error) {
-	if err := a.check(); err != nil {
-		return Booking{}, err
-	}
-	if done, err := a.find(ctx, f); hospital.CodeOf(err) != hospital.ErrNotFound {
+	patient, done, err := a.begin(ctx, f)
+	if err != nil || done.Resource != nil {
 		return done, err
-	}
-	patient, err := findPatient(ctx, f, a.patient)
-	if err != nil {
-		return Booking{}, err
 	}
 	free, err := collect(a.client.slots(ctx, f, a.window.Schedule, a.window.From, a.window.To, r4.SlotStatusFree), maxSlots)
 	if err != nil {

@@ -1,12 +1,15 @@
 package his
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"net/url"
 	"slices"
 	"time"
 
 	"github.com/hospital-go/hospital"
+	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
 )
@@ -33,8 +36,9 @@ func expired(a *r4.Appointment, now time.Time) bool {
 }
 
 // appointment finds the Appointment that carries a Number: the live one, or,
-// when all are over, one of those. Two live ones are ErrNumberReused.
-func (c *Client) appointment(ctx context.Context, f *fhir.Client, system, number string) (Booking, error) {
+// when all are over, one of those. Two live ones of the same patient, which a
+// server that looks, then inserts can make, are settled to the earlier one.
+func (c *Client) appointment(ctx context.Context, f *fhir.Client, system, number string, id campus.PatientID) (Booking, error) {
 	if err := checkNumber(number); err != nil {
 		return Booking{}, err
 	}
@@ -53,15 +57,64 @@ func (c *Client) appointment(ctx context.Context, f *fhir.Client, system, number
 	case 1:
 		return live[0], nil
 	}
-	return Booking{}, hospital.ErrNumberReused
+	return c.settle(ctx, f, live, id)
+}
+
+// settle keeps the earliest of several Appointments of one Number and patient and
+// ends the others, guarded by their versions.
+func (c *Client) settle(ctx context.Context, f *fhir.Client, live []Booking, id campus.PatientID) (Booking, error) {
+	patient, err := findPatient(hospital.SameStore(ctx, live[0].Origin), f, id)
+	if err != nil {
+		return Booking{}, noPatient(err)
+	}
+	if slices.ContainsFunc(live, func(b Booking) bool { return !c.isFor(b, patient.Resource.ID) }) {
+		return Booking{}, hospital.ErrNumberReused
+	}
+	slices.SortFunc(live, func(a, b Booking) int {
+		return cmp.Or(updated(a).Compare(updated(b)), cmp.Compare(a.Resource.ID, b.Resource.ID))
+	})
+	for _, b := range live[1:] {
+		status := r4.SlotStatusBusy
+		if b.Resource.Status == r4.AppointmentStatusProposed {
+			status = r4.SlotStatusBusyTentative
+		}
+		if _, err := c.end(ctx, f, b, status); err != nil {
+			return Booking{}, err
+		}
+	}
+	return live[0], nil
+}
+
+// noPatient: an act of a patient who does not exist is somebody else's.
+func noPatient(err error) error {
+	if hospital.CodeOf(err) == hospital.ErrNotFound {
+		return hospital.ErrNumberReused
+	}
+	return err
+}
+
+// updated is when the server wrote the version, the zero time if it does not say.
+func updated(b Booking) time.Time {
+	if b.Resource.Meta == nil {
+		return time.Time{}
+	}
+	at, _ := time.Parse(time.RFC3339, b.Resource.Meta.LastUpdated)
+	return at
 }
 
 // live collects the Appointments of a search that are not over.
 func (c *Client) live(ctx context.Context, f *fhir.Client, q fhir.Query, check func(Booking) bool) ([]Booking, error) {
-	list, err := collect(search(ctx, f, q, func(a *r4.Appointment, o hospital.Origin) bool {
-		return check(Booking{Resource: a, Origin: o})
-	}), maxSame)
-	return slices.DeleteFunc(list, func(b Booking) bool { return over(b.Resource.Status) }), err
+	all := search(ctx, f, q, func(a *r4.Appointment, o hospital.Origin) bool { return check(Booking{Resource: a, Origin: o}) })
+	return collect(only(all, func(a *r4.Appointment) bool { return !over(a.Status) }), maxSame)
+}
+
+// usedByOthers: does a live Appointment beside this one have the slot?
+func (c *Client) usedByOthers(ctx context.Context, f *fhir.Client, found Booking, slot string) (bool, error) {
+	q := fhir.Query{Type: "Appointment", Params: url.Values{"slot": {"Slot/" + slot}}}
+	list, err := c.live(ctx, f, q, func(b Booking) bool { return c.usesSlot(b, slot) })
+	return slices.ContainsFunc(list, func(b Booking) bool {
+		return b.Resource.ID != found.Resource.ID && (taken(b.Resource.Status) || b.Resource.Status == r4.AppointmentStatusProposed)
+	}), err
 }
 
 // isFor reports whether the patient takes part.

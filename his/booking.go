@@ -16,7 +16,7 @@ const HoldUntilURL = "urn:hospital-go:hold-until"
 // MaxHold bounds how long a slot may be held.
 const MaxHold = 24 * time.Hour
 
-// Booking is what the verbs of this file return: the Appointment and who answered.
+// Booking is an Appointment and who answered with it.
 type Booking = hospital.Found[*r4.Appointment]
 
 // HoldRequest holds a slot for a patient.

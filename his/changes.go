@@ -24,7 +24,7 @@ func (c *Client) Booking(ctx context.Context, number string, patient campus.Pati
 // owned finds an Appointment by Number, checks whose it is, and returns the
 // patient's id in the Store that answered.
 func (c *Client) owned(ctx context.Context, f *fhir.Client, system, number string, id campus.PatientID) (Booking, string, error) {
-	found, err := c.appointment(ctx, f, system, number)
+	found, err := c.appointment(ctx, f, system, number, id)
 	if err != nil {
 		return Booking{}, "", err
 	}
@@ -105,8 +105,12 @@ func (c *Client) end(ctx context.Context, f *fhir.Client, found Booking, slotSta
 		if err != nil {
 			return Booking{}, err
 		}
-		if slot.Status == r4.SlotStatusBusyUnavailable {
-			continue // the clinic was closed (停诊); the slot stays as it is
+		others, err := c.usedByOthers(ctx, f, found, slot.ID)
+		if err != nil {
+			return Booking{}, err
+		}
+		if others || slot.Status == r4.SlotStatusBusyUnavailable {
+			continue // somebody else's by now, or the clinic was closed (停诊): the slot stays as it is
 		}
 		if slot.Status != slotStatus {
 			return Booking{}, hospital.Refuse(hospital.ErrConflict, "the slot is not in the state the appointment says")
@@ -186,6 +190,9 @@ func (m *move) check() error {
 
 // find: the act is done when the booking is at To.
 func (m *move) find(ctx context.Context, f *fhir.Client) (Booking, error) {
+	if err := m.check(); err != nil {
+		return Booking{}, err
+	}
 	found, _, err := m.client.owned(ctx, f, m.client.systems.Booking, m.Number, m.Patient)
 	if err == nil && (found.Resource.Status != r4.AppointmentStatusBooked || !m.client.usesSlot(found, m.To.Resource.ID)) {
 		return Booking{}, hospital.ErrNotFound

@@ -10,10 +10,12 @@ import (
 	"github.com/hospital-go/hospital/fhir/r4"
 )
 
-// Ambulatory is the class of an outpatient's Encounter.
+// The class of an outpatient's Encounter.
 const (
+	// ActCodeSystem is the code system of Encounter.class.
 	ActCodeSystem = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
-	Ambulatory    = "AMB"
+	// Ambulatory is the code in it.
+	Ambulatory = "AMB"
 )
 
 // CheckIn (签到取号) marks a booked appointment as arrived and opens its Encounter,

@@ -12,13 +12,16 @@ import (
 	"github.com/hospital-go/hospital/fhir/r4"
 )
 
-// DepartmentType is the coding of an Organization that is a department.
+// The coding that makes an Organization a department.
 const (
+	// DepartmentSystem is the code system of Organization.type.
 	DepartmentSystem = "http://terminology.hl7.org/CodeSystem/organization-type"
-	DepartmentCode   = "dept"
+	// DepartmentCode is the code in it.
+	DepartmentCode = "dept"
 )
 
-// Departments (科室) yields the departments of the campus.
+// Departments (科室) yields the departments that the campus's HIS knows: those of
+// the whole group where one HIS serves all and the topology names no campusBy.
 func (c *Client) Departments(ctx context.Context, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[*r4.Organization], error] {
 	q := fhir.Query{Type: "Organization", Params: url.Values{"type": {DepartmentSystem + "|" + DepartmentCode}}}
 	return hospital.Stream(ctx, c.client, op("Departments", hospital.Any, hospital.List),
@@ -64,7 +67,7 @@ func (c *Client) doctors(ctx context.Context, f *fhir.Client, q fhir.Query, depa
 	return func(yield func(hospital.Found[Doctor], error) bool) {
 		for page, err := range fhir.Search(ctx, f, q) {
 			if err != nil {
-				yield(hospital.Found[Doctor]{}, err)
+				yield(hospital.Found[Doctor]{}, noRoute(err))
 				return
 			}
 			for _, r := range page.Matches {
@@ -104,7 +107,7 @@ func (c *Client) doctor(ctx context.Context, f *fhir.Client, page *fhir.Page, r 
 }
 
 // Schedules (排班) yields the doctor's schedules whose planning horizon meets
-// [from, to).
+// [from, to); one without a horizon is not left out.
 func (c *Client) Schedules(ctx context.Context, doctor hospital.Found[Doctor], from, to time.Time, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[*r4.Schedule], error] {
 	return hospital.Stream(ctx, c.client, op("Schedules", hospital.Any, hospital.List),
 		func(ctx context.Context, f *fhir.Client) iter.Seq2[hospital.Found[*r4.Schedule], error] {
@@ -114,6 +117,9 @@ func (c *Client) Schedules(ctx context.Context, doctor hospital.Found[Doctor], f
 			actor := "PractitionerRole/" + doctor.Resource.Role.ID
 			q := fhir.Query{Type: "Schedule", Params: url.Values{"actor": {actor}, "date": {"ge" + instant(from), "lt" + instant(to)}}}
 			return search(hospital.SameStore(ctx, doctor.Origin), f, q, func(s *r4.Schedule, o hospital.Origin) bool {
+				if !meets(s.PlanningHorizon, from, to) {
+					return false
+				}
 				for i := range s.Actor {
 					if c.client.Names(o, &s.Actor[i], "PractitionerRole", doctor.Resource.Role.ID) {
 						return true
@@ -127,7 +133,7 @@ func (c *Client) Schedules(ctx context.Context, doctor hospital.Found[Doctor], f
 // FreeSlots (号源) yields the free slots of a schedule that start in [from, to).
 // A slot is free when it was read; Hold or Book decides.
 func (c *Client) FreeSlots(ctx context.Context, schedule hospital.Found[*r4.Schedule], from, to time.Time, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[*r4.Slot], error] {
-	return hospital.Stream(ctx, c.client, op("FreeSlots", hospital.Any, hospital.List),
+	return hospital.Stream(ctx, c.client, op("FreeSlots", hospital.Session, hospital.List),
 		func(ctx context.Context, f *fhir.Client) iter.Seq2[hospital.Found[*r4.Slot], error] {
 			return c.slots(ctx, f, schedule, from, to, r4.SlotStatusFree)
 		}, opts...)
@@ -148,6 +154,16 @@ func (c *Client) slots(ctx context.Context, f *fhir.Client, schedule hospital.Fo
 		return c.client.Names(o, s.Schedule, "Schedule", id) && within(s.Start, from, to)
 	})
 	return only(found, func(s *r4.Slot) bool { return s.Status == status })
+}
+
+// meets: does the period overlap [from, to)? What cannot be told does not speak against it.
+func meets(p *r4.Period, from, to time.Time) bool {
+	if p == nil {
+		return true
+	}
+	start, err := time.Parse(time.RFC3339, p.Start)
+	end, err2 := time.Parse(time.RFC3339, p.End)
+	return (err != nil || start.Before(to)) && (err2 != nil || !end.Before(from.Truncate(time.Second)))
 }
 
 // china is the group's time zone: servers take a bare day for their own.

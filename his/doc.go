@@ -23,6 +23,7 @@
 //
 // Transactions; If-Match honoured inside them (declare it as Contract.Versioning
 // once proved: it lets a lost write be sent again at the other door); search of
-// Appointment and Patient by identifier. Where If-Match is ignored nothing can
-// stop two people from taking one slot.
+// Appointment by identifier and slot, of Patient by identifier. Where versions are
+// not declared, Hold and Book look afterwards and the later of two gives way;
+// Reschedule and CheckIn do not, and may meet there.
 package his

@@ -161,6 +161,9 @@ type RegisterRequest struct {
 // hospital.ErrIdentityMismatch and changes nothing. It may be repeated.
 func (c *Client) Register(ctx context.Context, r RegisterRequest, opts ...hospital.WriteOption) (hospital.Found[*r4.Patient], error) {
 	find := func(ctx context.Context, f *fhir.Client) (hospital.Found[*r4.Patient], error) {
+		if err := r.check(); err != nil {
+			return hospital.Found[*r4.Patient]{}, err
+		}
 		found, err := findPatient(ctx, f, r.ID)
 		if err == nil && !samePerson(r.Patient, found.Resource) {
 			return hospital.Found[*r4.Patient]{}, hospital.ErrIdentityMismatch
@@ -169,9 +172,6 @@ func (c *Client) Register(ctx context.Context, r RegisterRequest, opts ...hospit
 	}
 	send := func(ctx context.Context, f *fhir.Client) (hospital.Found[*r4.Patient], error) {
 		var none hospital.Found[*r4.Patient]
-		if err := r.check(); err != nil {
-			return none, err
-		}
 		if found, err := find(ctx, f); hospital.CodeOf(err) != hospital.ErrNotFound {
 			return found, err
 		}
@@ -184,7 +184,7 @@ func (c *Client) Register(ctx context.Context, r RegisterRequest, opts ...hospit
 		return find(ctx, f)
 	}
 	register := op("Register", hospital.Strong, hospital.WriteClass)
-	return hospital.Write(ctx, c.client, register, r.ID.Value, send, find, opts...)
+	return hospital.Write(ctx, c.client, register, r.ID.Issuer+"|"+r.ID.Value, send, find, opts...)
 }
 
 func (r RegisterRequest) check() error {

@@ -463,14 +463,17 @@ func TestSlotOfAnotherStoreIsRefused(t *testing.T) {
 		time.Sleep(time.Hour) //nolint:forbidigo // synctest bubble: let the copy catch up
 		d.hosp.Stop("dc-a")
 		d.hosp.Stop("dc-b")
-		slots := d.freeSlots()
-		require.NotEmpty(t, slots)
-		assert.Equal(t, campus.DataCenterID("dr"), slots[0].Origin.DataCenter)
-		assert.Equal(t, time.Minute, slots[0].Origin.Lag)
+		schedule := d.schedule()
+		assert.Equal(t, campus.DataCenterID("dr"), schedule.Origin.DataCenter)
+		assert.Equal(t, time.Minute, schedule.Origin.Lag)
+		for _, err := range d.FreeSlots(t.Context(), schedule, d.demo.Start, d.demo.End) {
+			require.ErrorIs(t, err, hospital.ErrInvalidArgument, "its ids mean something else where slots are current")
+		}
+		slot := hospital.Found[*r4.Slot]{Resource: &r4.Slot{ID: "1005"}, Origin: schedule.Origin}
 		require.NoError(t, d.hosp.Start("dc-a"))
 		require.NoError(t, d.hosp.Start("dc-b"))
 		time.Sleep(time.Minute) //nolint:forbidigo // synctest bubble
-		_, err := d.Book(t.Context(), his.BookRequest{Number: "B1", Patient: d.demo.Patients[0], Slot: slots[0]})
+		_, err := d.Book(t.Context(), his.BookRequest{Number: "B1", Patient: d.demo.Patients[0], Slot: slot})
 		require.ErrorIs(t, err, hospital.ErrInvalidArgument)
 		assert.Empty(t, d.appointments())
 	}, fakes.WithReadableStandby())
