@@ -31,7 +31,7 @@ func (r *run) charge(f *flight, v Verdict, now time.Time) {
 			return
 		}
 		d := &doubt{ticket: f.ticket, fault: v.Fault}
-		if f.ticket.canary || f.ticket.doubt(r.call.Op, now) {
+		if f.ticket.canary || f.ticket.doubt(r.call.Op, v.Fault, now) {
 			d.charge(now)
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -297,6 +298,131 @@ func TestEjectionAndReturn(t *testing.T) {
 	})
 }
 
+// A server whose writes hang while its probe path answers: after three in a row
+// the peer takes over, although the peer never saw those calls.
+func TestHangingWriterIsBlamed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, setup{})
+		p.on("dc-a", func(_ http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				_, _ = io.Copy(io.Discard, r.Body)
+				<-r.Context().Done()
+			}
+		})
+		lost := 0
+		for range 10 {
+			if _, err := p.do(t, write(failover.Unsafe)); err != nil {
+				require.ErrorIs(t, err, failover.ErrOutcomeUnknown)
+				lost++
+			}
+		}
+		assert.Equal(t, 3, lost)
+		assert.Equal(t, failover.Healthy, p.client.Status()[0].Read, "reads are another matter")
+	})
+}
+
+// An attempt of unknown outcome is not overwritten by what comes after it.
+func TestUnknownIsKept(t *testing.T) {
+	t.Parallel()
+	proved := campus.Contract{Versioning: true, ServerTimeout: 10 * time.Second}
+	for name, c := range map[string]struct {
+		second  http.HandlerFunc
+		settled time.Duration
+	}{
+		"refused":          {answer(http.StatusUnprocessableEntity), 10 * time.Second},
+		"a stale version":  {answer(http.StatusPreconditionFailed), 0},
+		"unknown again":    {func(w http.ResponseWriter, r *http.Request) { time.Sleep(3 * time.Second); hijack(w, r) }, 13 * time.Second}, //nolint:forbidigo // synctest bubble
+		"not executed":     {answer(http.StatusTooManyRequests), 10 * time.Second},
+		"a gateway's page": {html(http.StatusOK), 10 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := newPair(t, setup{contract: proved})
+				p.on("dc-a", hijack)
+				p.on("dc-b", c.second)
+				start := time.Now()
+				_, err := p.do(t, write(failover.Guarded))
+				require.ErrorIs(t, err, failover.ErrOutcomeUnknown)
+				var e *failover.Error
+				require.ErrorAs(t, err, &e)
+				assert.Equal(t, c.settled, e.SettledAt.Sub(start))
+				assert.Equal(t, 2, e.Attempts)
+			})
+		})
+	}
+}
+
+// A connection was had and the request is just being written: giving up then is
+// Unknown, though nobody has heard that the headers are out.
+func TestGivingUpWhileWritingIsUnknown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, setup{options: func(o *failover.Options) {
+			dial := o.Dial["dc-a"]
+			o.Dial["dc-a"] = func(ctx context.Context, network, address string) (net.Conn, error) {
+				conn, err := dial(ctx, network, address)
+				return &stuckConn{Conn: conn, closed: make(chan struct{})}, err
+			}
+		}})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://virtual/x", strings.NewReader("order"))
+		require.NoError(t, err)
+		req.Header.Set("X-Long", strings.Repeat("x", 8<<10)) // more than is buffered
+		_, err = p.client.Do(ctx, write(failover.Unsafe), req)
+		require.ErrorIs(t, err, failover.ErrOutcomeUnknown)
+		assert.Zero(t, p.count("dc-b"))
+	})
+}
+
+// stuckConn takes nothing until it is closed.
+type stuckConn struct {
+	net.Conn
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (c *stuckConn) Write([]byte) (int, error) { <-c.closed; return 0, net.ErrClosed }
+
+func (c *stuckConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+func TestInvalidHeaderBlamesNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, setup{})
+		for range 5 {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://virtual/x", http.NoBody)
+			require.NoError(t, err)
+			req.Header.Set("X-Name", "a\nb")
+			_, err = p.client.Do(t.Context(), read(), req)
+			require.ErrorIs(t, err, failover.ErrBody)
+		}
+		assert.Equal(t, failover.Healthy, p.client.Status()[0].Read)
+		assert.Empty(t, p.arrived)
+	})
+}
+
+// In an outage that lasts, retries are a small share of the calls.
+func TestBudget(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, setup{})
+		p.stop("dc-a")
+		p.stop("dc-b")
+		const calls = 1000
+		for range calls {
+			_, err := p.do(t, read())
+			require.ErrorIs(t, err, failover.ErrUnavailable)
+		}
+		assert.LessOrEqual(t, len(p.attempts), calls*11/10+60)
+	})
+}
+
 // One request that every server answers with 500 must not take both sites out.
 func TestPoisonedRequestEjectsNobody(t *testing.T) {
 	t.Parallel()
@@ -446,6 +572,14 @@ func TestRetryAfterSilencesOneSite(t *testing.T) {
 				require.NoError(t, err, "the peer answers at once")
 				if pause > 0 {
 					assert.Equal(t, pause, time.Until(p.client.Status()[0].PausedUntil))
+					time.Sleep(pause - time.Millisecond) //nolint:forbidigo // synctest bubble
+					_, err = p.do(t, read())
+					require.NoError(t, err)
+					assert.Equal(t, 1, p.count("dc-a"), "silence is kept")
+					time.Sleep(time.Millisecond) //nolint:forbidigo // synctest bubble
+					_, err = p.do(t, read())
+					require.NoError(t, err)
+					assert.Equal(t, 2, p.count("dc-a"), "and no longer than asked")
 				} else {
 					assert.True(t, p.client.Status()[0].PausedUntil.IsZero())
 				}

@@ -36,6 +36,7 @@ const (
 	failuresToEject    = 3
 	failuresToSuspect  = 2
 	successesToHealthy = 2
+	timeoutsToBlame    = 3
 	ratioRequests      = 5
 	ratioWindow        = 10 * time.Second
 	firstEjection      = 5 * time.Second
@@ -78,6 +79,7 @@ type health struct {
 	lease      time.Time // Returning: the canary's lease ends
 	doubtOp    string    // an operation that failed without being charged
 	doubtAt    time.Time
+	timeouts   int // in a row, charged or not
 	breaker    *gobreaker.TwoStepCircuitBreaker[struct{}]
 }
 
@@ -145,7 +147,7 @@ func (t ticket) success(now time.Time) {
 		h.mu.Unlock()
 		return
 	}
-	h.failures, h.doubtOp = 0, ""
+	h.failures, h.timeouts, h.doubtOp = 0, 0, ""
 	h.count(nil)
 	from := h.current()
 	if from == Healthy {
@@ -191,13 +193,21 @@ func (t ticket) failure(fault Fault, now time.Time) {
 }
 
 // doubt notes a failure that may be the request's own fault. It reports whether
-// another operation failed here lately too, so that the endpoint is to blame.
-func (t ticket) doubt(op string, now time.Time) bool {
+// the endpoint is to blame all the same: another operation failed here lately
+// too, or the third call in a row got no answer in time.
+func (t ticket) doubt(op string, fault Fault, now time.Time) bool {
 	h := t.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	blame := h.doubtOp != "" && h.doubtOp != op && now.Sub(h.doubtAt) < doubtWindow
 	h.doubtOp, h.doubtAt = op, now
+	if fault != FaultTimeout {
+		return blame
+	}
+	if h.timeouts++; h.timeouts >= timeoutsToBlame {
+		h.failures = max(h.failures, failuresToSuspect-1)
+		return true
+	}
 	return blame
 }
 

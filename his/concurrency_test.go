@@ -159,6 +159,11 @@ func TestUnknownOutcomeCanBeResolved(t *testing.T) {
 				_, err = e.Resolve(t.Context())
 				require.Error(t, err, "nobody can be asked yet")
 				remove()
+				if name == "not executed" {
+					_, err = e.Resolve(t.Context())
+					require.ErrorIs(t, err, hospital.ErrOutcomeUnknown, "it may still be running")
+				}
+				assert.Positive(t, e.RetryAfter)
 				time.Sleep(time.Minute) //nolint:forbidigo // synctest bubble
 				happened, err := e.Resolve(t.Context())
 				require.NoError(t, err)

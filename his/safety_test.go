@@ -369,6 +369,42 @@ func TestCheckInNeedsItsOwnEncounter(t *testing.T) {
 	}
 }
 
+// An Encounter of the appointment that is about somebody else is no check-in.
+func TestCheckInOfAnotherPatient(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, d *desk) {
+		id := d.demo.Patients[0]
+		_, err := d.Book(t.Context(), his.BookRequest{Number: "B1", Patient: id, Slot: d.freeSlots()[0]})
+		require.NoError(t, err)
+		_, err = d.CheckIn(t.Context(), "B1", id)
+		require.NoError(t, err)
+		d.hosp.Break(fakes.Rule{When: fakes.When{Interaction: "search-type", Type: "Encounter"}, Do: fakes.Action{Rewrite: func(b []byte) []byte {
+			return bytes.ReplaceAll(b, []byte(`"Patient/1001"`), []byte(`"Patient/1002"`))
+		}}})
+		_, err = d.CheckIn(t.Context(), "B1", id)
+		require.ErrorIs(t, err, hospital.ErrFilterIgnored)
+	})
+}
+
+// The hold's server-side end freed the slot and somebody else has it: releasing
+// the dead hold must not free it again.
+func TestReleaseLeavesAnothersSlotAlone(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, d *desk) {
+		ctx, a, b, slot := t.Context(), d.demo.Patients[0], d.demo.Patients[1], d.freeSlots()[0]
+		until := time.Now().Add(time.Hour)
+		_, err := d.Hold(ctx, his.HoldRequest{Number: "H1", Patient: a, Slot: slot, Until: until})
+		require.NoError(t, err)
+		put(d, slot.Resource.ID, func(s *r4.Slot) { s.Status = r4.SlotStatusFree })
+		_, err = d.Hold(ctx, his.HoldRequest{Number: "H2", Patient: b, Slot: slot, Until: until})
+		require.NoError(t, err)
+		_, err = d.Release(ctx, "H1", a)
+		require.NoError(t, err)
+		assert.Equal(t, r4.SlotStatusBusyTentative, d.slotStatus(slot.Resource.ID))
+		assert.Equal(t, 1, d.live(his.DefaultHoldSystem, "H2"))
+	})
+}
+
 func TestHolds(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -396,7 +432,11 @@ func TestHolds(t *testing.T) {
 		n, err := d.ReleaseExpired(ctx, d.schedule(), d.demo.Start, d.demo.End)
 		require.NoError(t, err)
 		assert.Zero(t, n, "nothing has ended")
-		time.Sleep(2 * time.Minute) //nolint:forbidigo // synctest bubble
+		time.Sleep(80 * time.Second) //nolint:forbidigo // synctest bubble
+		n, err = d.ReleaseExpired(ctx, d.schedule(), d.demo.Start, d.demo.End)
+		require.NoError(t, err)
+		assert.Zero(t, n, "clocks may be apart")
+		time.Sleep(40 * time.Second) //nolint:forbidigo // synctest bubble
 		_, err = d.Hold(ctx, his.HoldRequest{Number: "H1", Patient: a, Slot: slots[0], Until: time.Now().Add(time.Minute)})
 		require.ErrorIs(t, err, hospital.ErrConflict, "it has ended; a new hold needs a new Number")
 		_, err = d.Book(ctx, his.BookRequest{Number: "B1", Patient: a, Slot: slots[0], Hold: "H1"})
@@ -477,6 +517,18 @@ func TestSlotOfAnotherStoreIsRefused(t *testing.T) {
 		require.ErrorIs(t, err, hospital.ErrInvalidArgument)
 		assert.Empty(t, d.appointments())
 	}, fakes.WithReadableStandby())
+}
+
+// After a restore to an earlier point ids may have been issued again.
+func TestSlotOfAnotherEpochIsRefused(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, d *desk) {
+		slot := d.freeSlots()[0]
+		slot.Origin.Epoch--
+		_, err := d.Book(t.Context(), his.BookRequest{Number: "B1", Patient: d.demo.Patients[0], Slot: slot})
+		require.ErrorIs(t, err, hospital.ErrInvalidArgument)
+		assert.Empty(t, d.appointments())
+	})
 }
 
 func TestRefusalsByTheHospitalsRules(t *testing.T) {
