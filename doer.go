@@ -284,12 +284,11 @@ type plainTransport struct {
 }
 
 func (t *plainTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	defer closeBody(req)
-	if t.client.topology.System(t.system) == nil {
-		return nil, &Error{Code: ErrNoEndpoint, System: t.system, Op: "http"}
-	}
-	if req.URL.Host != string(t.system)+virtualHost {
-		return nil, &Error{Code: ErrInvalidArgument, System: t.system, Op: "http"}
+	if code := t.refuses(req); code != "" {
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		return nil, &Error{Code: code, System: t.system, Op: "http"}
 	}
 	out := req.WithContext(req.Context())
 	out.Header = req.Header.Clone()
@@ -297,10 +296,8 @@ func (t *plainTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.client.nameCampus(out, t.system, t.campus, false)
 	ctx, end := t.client.tracer.StartCall(req.Context(), "http", t.system, t.campus)
 	_, overall := List.times()
-	fc := &failover.Call{
-		System: t.system, Campus: t.campus, Op: "http", Repeat: failover.RepeatOf(req), Kind: failover.KindOf(req), Timeout: overall,
-	}
-	resp, err := t.client.engine.Do(ctx, fc, out)
+	plain := &failover.Transport{Client: t.client.engine, Call: failover.Call{System: t.system, Campus: t.campus, Op: "http", Timeout: overall}}
+	resp, err := plain.RoundTrip(out.WithContext(ctx))
 	end(string(codeOf(err)))
 	if err != nil {
 		return nil, wrap(err, &call{op: Op{Name: "http", System: t.system}, campus: t.campus})
@@ -308,8 +305,12 @@ func (t *plainTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-func closeBody(req *http.Request) {
-	if req.Body != nil {
-		_ = req.Body.Close()
+func (t *plainTransport) refuses(req *http.Request) Code {
+	switch {
+	case t.client.topology.System(t.system) == nil:
+		return ErrNoEndpoint
+	case req.URL.Host != string(t.system)+virtualHost:
+		return ErrInvalidArgument
 	}
+	return ""
 }

@@ -6,8 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"maps"
+	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +29,7 @@ import (
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/failover"
 	"github.com/hospital-go/hospital/fakes"
+	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
 	"github.com/hospital-go/hospital/his"
 )
@@ -122,6 +126,15 @@ var markedVerbs = map[string]func(ctx context.Context, d *markedDesk) error{
 	},
 	"his.CheckIn": func(ctx context.Context, d *markedDesk) error { _, err := d.CheckIn(ctx, markBook, d.id); return err },
 	"his.Cancel":  func(ctx context.Context, d *markedDesk) error { _, err := d.Cancel(ctx, markBook, d.id); return err },
+	"Client.FHIR": func(ctx context.Context, d *markedDesk) error {
+		q := fhir.Query{Type: "Patient", Params: url.Values{"name": {markName}}}
+		for _, err := range fhir.Search(ctx, d.client.FHIR(campus.HIS), q) {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	},
 	"Client.HTTP": func(ctx context.Context, d *markedDesk) error {
 		req, err := newRequest(ctx, "http://his.hospital.invalid/Patient?identifier="+markNumber)
 		if err != nil {
@@ -155,6 +168,7 @@ var markedFaults = map[string]fakes.Action{
 	"unknown type":         {Status: 200, Body: `{"resourceType":"` + markName + `"}`, ContentType: "application/fhir+json"},
 	"duplicate members":    {Status: 200, Body: `{"resourceType":"Bundle","` + markName + `":1,"` + markName + `":2}`, ContentType: "application/fhir+json"},
 	"strange Retry-After":  {Status: 503, RetryAfter: markName},
+	"a surplus":            {Surplus: markName + markNumber + strings.Repeat(markText, 100)},
 	"strange content type": {Status: 200, Body: "{}", ContentType: "application/" + markNumber},
 	"another patient": {Rewrite: func(b []byte) []byte {
 		return bytes.ReplaceAll(b, []byte(markNumber), []byte(markText))
@@ -165,6 +179,35 @@ var markedFaults = map[string]fakes.Action{
 	"bad references": {Rewrite: func(b []byte) []byte {
 		return bytes.ReplaceAll(b, []byte(`"reference":"`), []byte(`"reference":"http://evil.test/`+markName+`/`))
 	}},
+}
+
+// standardLog is where net/http complains; TestMain looks for marks there too.
+var standardLog lockedBuffer
+
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func TestMain(m *testing.M) {
+	log.SetOutput(&standardLog) //nolint:forbidigo // to see what net/http prints there
+	code := m.Run()
+	standardLog.mu.Lock()
+	text := standardLog.buf.String()
+	for _, mark := range marks {
+		if strings.Contains(text, mark) {
+			fmt.Fprintln(os.Stderr, "FAIL: a mark in the standard logger:", text)
+			code = 1
+			break
+		}
+	}
+	os.Exit(code) //nolint:forbidigo // a TestMain
 }
 
 func TestMarks(t *testing.T) {
@@ -188,7 +231,7 @@ func playMarked(t *testing.T, verb string, fault fakes.Action) {
 	cfg := hosp.Config()
 	seen.watch(&cfg)
 	d := openMarked(t, hosp, cfg)
-	if fault.Status != 0 || fault.ResetBefore || fault.ResetAfter || fault.CutAfter > 0 || fault.Rewrite != nil {
+	if fault.Status != 0 || fault.ResetBefore || fault.ResetAfter || fault.CutAfter > 0 || fault.Surplus != "" || fault.Rewrite != nil {
 		hosp.Break(fakes.Rule{Do: fault})
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -298,6 +341,11 @@ func (o *observer) watch(cfg *hospital.Config) {
 	cfg.Tracing.TracerProvider = sdktrace.NewTracerProvider(sdktrace.WithSyncer(o.spans))
 	cfg.Tracing.MeterProvider = sdkmetric.NewMeterProvider(sdkmetric.WithReader(o.reader))
 	cfg.Logger = slog.New(slog.NewJSONHandler(o, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	cfg.OnAttempt = func(a failover.Attempt, r failover.Result) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.events = append(o.events, fmt.Sprintf("%s %s %d %s %+v %+v", a.Method, a.Reason, a.N, a.Call.Op, a.Call.Template, r))
+	}
 	cfg.OnEvent = func(e failover.Event) {
 		o.mu.Lock()
 		defer o.mu.Unlock()

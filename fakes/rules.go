@@ -1,7 +1,9 @@
 package fakes
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -58,6 +60,8 @@ type Action struct {
 	ResetAfter bool
 	// CutAfter sends this many bytes of the answer's body, then breaks the connection.
 	CutAfter int
+	// Surplus is sent behind the answer, beyond its Content-Length.
+	Surplus string
 	// Rewrite changes the bytes of a successful answer's body.
 	Rewrite func(body []byte) []byte
 }
@@ -142,6 +146,10 @@ func (s *server) perform(ctx context.Context, w http.ResponseWriter, in *request
 		breakConnection(w)
 		return
 	}
+	if do.Surplus != "" {
+		told.sendRaw(w, do.Surplus)
+		return
+	}
 	told.send(w, len(told.body))
 }
 
@@ -191,6 +199,20 @@ func (a *answer) send(w http.ResponseWriter, n int) {
 	if n < len(a.body) {
 		_ = http.NewResponseController(w).Flush()
 	}
+}
+
+// sendRaw writes the answer and something more, which net/http would not.
+func (a *answer) sendRaw(w http.ResponseWriter, surplus string) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	defer conn.Close() //nolint:errcheck // the answer is out
+	var b bytes.Buffer
+	_, _ = fmt.Fprintf(&b, "HTTP/1.1 %d X\r\nContent-Length: %d\r\n", a.status, len(a.body))
+	_ = a.header.Write(&b)
+	_, _ = fmt.Fprintf(&b, "\r\n%s%s", a.body, surplus)
+	_, _ = conn.Write(b.Bytes())
 }
 
 func breakConnection(w http.ResponseWriter) {

@@ -74,9 +74,18 @@ fi
 step "tests, shuffled, under the race detector"
 go test -race -shuffle=on -count=1 ./...
 
+step "tests with the oldest Go this module allows"
+oldest=go$(sed -n 's/^go //p' go.mod)
+if GOTOOLCHAIN=$oldest go version 2>/dev/null; then
+	GOTOOLCHAIN=$oldest go test ./...
+else
+	skipped+=("tests with $oldest: that toolchain cannot be had here")
+fi
+
 step "fuzz smoke"
 go test -run '^$' -fuzz '^FuzzUnmarshal$' -fuzztime 15s ./fhir/r4
 go test -run '^$' -fuzz '^FuzzSearchAnswer$' -fuzztime 15s ./fhir
+go test -run '^$' -fuzz '^FuzzFrame$' -fuzztime 15s ./failover
 
 step "quickstart"
 go build -o "$work/quickstart" ./examples/quickstart
