@@ -198,6 +198,17 @@ func TestLostAnswerIsInTheLedger(t *testing.T) {
 	})
 }
 
+// Stopping at once after starting once left a listener behind.
+func TestStopAtOnce(t *testing.T) {
+	t.Parallel()
+	for range 200 {
+		hosp := fakes.NewHospital(t, fakes.WithoutDemoData())
+		hosp.Stop("dc-a")
+		require.NoError(t, hosp.Start("dc-a"))
+		require.NoError(t, hosp.Close())
+	}
+}
+
 func TestLoopback(t *testing.T) {
 	t.Parallel()
 	hosp := fakes.NewHospital(t, fakes.WithLoopback())

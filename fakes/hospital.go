@@ -319,6 +319,7 @@ type server struct {
 
 	mu      sync.Mutex
 	http    *http.Server
+	door    net.Listener
 	conns   map[net.Conn]bool
 	stall   chan struct{} // not nil: a black hole
 	cursors map[string][]string
@@ -346,6 +347,7 @@ func (s *server) start() error {
 		s.address += ":80"
 	}
 	s.endpoint.URL = "http://" + host + "/fhir"
+	s.door = l
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute, ConnState: s.track}
 	go func(srv *http.Server) { _ = srv.Serve(l) }(s.http)
 	return nil
@@ -367,7 +369,9 @@ func (s *server) track(c net.Conn, state http.ConnState) {
 func (s *server) stop() {
 	s.mu.Lock()
 	srv := s.http
-	s.http = nil
+	if s.http = nil; srv != nil {
+		_ = s.door.Close() // a server that has not begun to serve would leave it open
+	}
 	for c := range s.conns {
 		reset(c)
 	}

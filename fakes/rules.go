@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -143,7 +144,7 @@ func (s *server) perform(ctx context.Context, w http.ResponseWriter, in *request
 	s.hospital.ledger.told(in, out, told.status)
 	if do.CutAfter > 0 && do.CutAfter < len(told.body) {
 		told.send(w, do.CutAfter)
-		breakConnection(w)
+		hijacked(w, func(c net.Conn) { _ = c.Close() }) // not a reset, which could overtake the bytes
 		return
 	}
 	if do.Surplus != "" {
@@ -203,24 +204,24 @@ func (a *answer) send(w http.ResponseWriter, n int) {
 
 // sendRaw writes the answer and something more, which net/http would not.
 func (a *answer) sendRaw(w http.ResponseWriter, surplus string) {
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		panic(http.ErrAbortHandler)
-	}
-	defer conn.Close() //nolint:errcheck // the answer is out
 	var b bytes.Buffer
 	_, _ = fmt.Fprintf(&b, "HTTP/1.1 %d X\r\nContent-Length: %d\r\n", a.status, len(a.body))
 	_ = a.header.Write(&b)
 	_, _ = fmt.Fprintf(&b, "\r\n%s%s", a.body, surplus)
-	_, _ = conn.Write(b.Bytes())
+	hijacked(w, func(c net.Conn) {
+		_, _ = c.Write(b.Bytes())
+		_ = c.Close()
+	})
 }
 
-func breakConnection(w http.ResponseWriter) {
+func breakConnection(w http.ResponseWriter) { hijacked(w, reset) }
+
+func hijacked(w http.ResponseWriter, do func(net.Conn)) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	reset(conn)
+	do(conn)
 }
 
 // pause waits and reports whether ctx lasted.
