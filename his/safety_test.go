@@ -89,6 +89,62 @@ func TestIgnoredFiltersAreNoAnswer(t *testing.T) {
 	}
 }
 
+// Doctors of another department, schedules of another doctor or another week,
+// slots of another schedule or time: no answer to what was asked.
+func TestDirectoryAnswersAreChecked(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ typ, from, to string }{
+		"department":         {"Organization", `"code":"dept"`, `"code":"team"`},
+		"doctor":             {"PractitionerRole", `"Organization/dept1"`, `"Organization/dept2"`},
+		"doctor, no person":  {"PractitionerRole", `"Practitioner/doc`, `"Device/doc`},
+		"schedule":           {"Schedule", `"PractitionerRole/role1"`, `"PractitionerRole/role2"`},
+		"schedule, horizon":  {"Schedule", `"planningHorizon":{"end":"2000`, `"planningHorizon":{"end":"1999`},
+		"slot":               {"Slot", `"Schedule/sch1"`, `"Schedule/sch2"`},
+		"slot, another year": {"Slot", `"start":"2000`, `"start":"2001`},
+		"slot, no time":      {"Slot", `"start":"2000`, `"start":"then`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, d *desk) {
+				require.NoError(t, d.walk())
+				d.hosp.Break(fakes.Rule{When: fakes.When{Interaction: "search-type", Type: c.typ}, Do: fakes.Action{Rewrite: func(b []byte) []byte {
+					require.Contains(t, string(b), c.from)
+					return bytes.ReplaceAll(b, []byte(c.from), []byte(c.to))
+				}}})
+				err := d.walk()
+				assert.Contains(t, []hospital.Code{hospital.ErrFilterIgnored, hospital.ErrUnexpectedAnswer}, hospital.CodeOf(err))
+			})
+		})
+	}
+}
+
+// walk goes from the first department to its slots.
+func (d *desk) walk() error {
+	ctx := d.t.Context()
+	for department, err := range d.Departments(ctx) {
+		if err != nil {
+			return err
+		}
+		for doctor, err := range d.Doctors(ctx, department) {
+			if err != nil {
+				return err
+			}
+			for schedule, err := range d.Schedules(ctx, doctor, d.demo.Start, d.demo.End) {
+				if err != nil {
+					return err
+				}
+				for _, err := range d.FreeSlots(ctx, schedule, d.demo.Start, d.demo.End) {
+					if err != nil {
+						return err
+					}
+				}
+				return nil
+			}
+		}
+	}
+	return hospital.ErrNotFound
+}
+
 func TestIdentity(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
