@@ -240,9 +240,10 @@ func (c *Client) nameCampus(req *http.Request, system campus.SystemID, id campus
 	case "query":
 		if !followed {
 			u := *req.URL
-			q := u.Query()
-			q.Set(by.Name, word)
-			u.RawQuery = q.Encode()
+			if u.RawQuery != "" { // as it is: what url.Values cannot read must not get lost
+				u.RawQuery += "&"
+			}
+			u.RawQuery += url.QueryEscape(by.Name) + "=" + url.QueryEscape(word)
 			req.URL = &u
 		}
 	}

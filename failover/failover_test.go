@@ -423,6 +423,37 @@ func TestBudget(t *testing.T) {
 	})
 }
 
+// A connection with a surplus is never used again: writes do not meet one that is
+// about to close. (A fifth of them did, for a day.)
+func TestSurplusClosesItsConnection(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, setup{})
+		p.on("dc-a", func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokSURPLUS")
+			}
+		})
+		var callers sync.WaitGroup
+		for range 16 {
+			callers.Go(func() {
+				for range 50 {
+					req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://virtual/x", strings.NewReader("order"))
+					if !assert.NoError(t, err) {
+						return
+					}
+					_, err = p.client.Do(t.Context(), write(failover.Unsafe), req)
+					assert.NoError(t, err)
+				}
+			})
+		}
+		callers.Wait()
+		assert.Equal(t, 800, p.count("dc-a"))
+	})
+}
+
 // One request that every server answers with 500 must not take both sites out.
 func TestPoisonedRequestEjectsNobody(t *testing.T) {
 	t.Parallel()

@@ -199,6 +199,9 @@ func (t ticket) doubt(op string, fault Fault, now time.Time) bool {
 	h := t.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if t.generation != h.generation.Load() {
+		return false
+	}
 	blame := h.doubtOp != "" && h.doubtOp != op && now.Sub(h.doubtAt) < doubtWindow
 	h.doubtOp, h.doubtAt = op, now
 	if fault != FaultTimeout {
@@ -254,7 +257,7 @@ func (h *health) enter(to State, now time.Time) {
 		return
 	}
 	h.generation.Add(1) // results of calls begun before do not count any more
-	h.failures = 0
+	h.failures, h.timeouts = 0, 0
 	h.breaker = newBreaker()
 	switch to {
 	case Healthy:

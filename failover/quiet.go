@@ -39,10 +39,7 @@ func (c *quietConn) Read(p []byte) (int, error) {
 	defer c.mu.Unlock()
 	if due := c.frame.response(p[:n]); due < n {
 		c.ending = true
-		if n = due; n == 0 {
-			return 0, io.EOF
-		}
-		return n, nil
+		return due, io.EOF // with the last bytes, so that net/http never pools the connection
 	}
 	return n, err
 }
@@ -75,10 +72,23 @@ const (
 // maxFrameLine is where following a line is given up; net/http refuses it anyway.
 const maxFrameLine = maxHeaderBytes
 
+// request begins a new frame. What is no request line is the rest of a body whose
+// answer came early; such a connection is not followed any more.
 func (f *frame) request(p []byte) {
-	if f.state == frameIdle && len(p) > 0 {
-		*f = frame{state: frameStatus, length: -1, head: bytes.HasPrefix(p, []byte("HEAD "))}
+	if f.state != frameIdle || len(p) == 0 {
+		return
 	}
+	if !requestLine(p) {
+		f.state = frameEndless
+		return
+	}
+	*f = frame{state: frameStatus, length: -1, head: bytes.HasPrefix(p, []byte("HEAD "))}
+}
+
+// requestLine: a method and a space (RFC 9112, section 3).
+func requestLine(p []byte) bool {
+	method, _, ok := bytes.Cut(p[:min(len(p), 32)], []byte(" "))
+	return ok && len(method) > 0 && !bytes.ContainsFunc(method, func(r rune) bool { return r < 'A' || r > 'Z' })
 }
 
 // response says how many bytes of p are due.

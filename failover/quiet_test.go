@@ -43,6 +43,20 @@ func TestFrame(t *testing.T) {
 	}
 }
 
+// An answer came early; what follows on the wire is the rest of that request's
+// body and no new request: following the frames ends, and nothing is cut.
+func TestFrameAfterAnEarlyAnswer(t *testing.T) {
+	t.Parallel()
+	var f frame
+	f.request([]byte("POST / HTTP/1.1\r\n"))
+	early := "HTTP/1.1 201 X\r\nContent-Length: 0\r\n\r\n"
+	assert.Equal(t, len(early), f.response([]byte(early)))
+	f.request([]byte("{\"rest\":\"of the body\"}"))
+	f.request([]byte("HEAD / HTTP/1.1\r\n"))
+	answers := "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nHTTP/1.1 201 Created\r\n"
+	assert.Equal(t, len(answers), f.response([]byte(answers)))
+}
+
 func pass(f *frame, text string, size int) int {
 	passed := 0
 	for len(text) > 0 {

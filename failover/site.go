@@ -68,7 +68,7 @@ func newTransport(e *campus.Endpoint, o *Options, idle time.Duration) *http.Tran
 	}
 	dialTLS := o.DialTLS[e.DataCenter]
 	if dialTLS == nil {
-		dialTLS = overTLS(dial)
+		dialTLS = overTLS(dial, limit)
 	}
 	return &http.Transport{
 		DialContext:            watched(dial, limit),

@@ -35,6 +35,9 @@ func watched(dial DialFunc, limit time.Duration) DialFunc {
 		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		conn, err := dial(ctx, network, address)
+		if err == nil {
+			err = shakeHands(ctx, conn)
+		}
 		if err != nil {
 			if w != nil {
 				w.refused.Store(true)
@@ -45,10 +48,28 @@ func watched(dial DialFunc, limit time.Duration) DialFunc {
 	}
 }
 
-// overTLS dials and shakes hands, so that a quietConn lies above the encryption.
-func overTLS(dial DialFunc) DialFunc {
+// shakeHands ends the dialing of an encrypted connection here: below a quietConn
+// net/http would not see that there is something to do, and it would be done, and
+// fail, only when the request is written.
+func shakeHands(ctx context.Context, conn net.Conn) error {
+	secure, ok := conn.(interface {
+		HandshakeContext(ctx context.Context) error
+	})
+	if !ok {
+		return nil
+	}
+	if err := secure.HandshakeContext(ctx); err != nil {
+		return errors.Join(err, conn.Close())
+	}
+	return nil
+}
+
+// overTLS dials, within limit, for an encrypted connection.
+func overTLS(dial DialFunc, limit time.Duration) DialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := dial(ctx, network, address)
+		connecting, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		conn, err := dial(connecting, network, address)
 		if err != nil {
 			return nil, err
 		}
@@ -56,11 +77,7 @@ func overTLS(dial DialFunc) DialFunc {
 		if err != nil {
 			return nil, errors.Join(err, conn.Close())
 		}
-		secure := tls.Client(conn, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12})
-		if err := secure.HandshakeContext(ctx); err != nil {
-			return nil, errors.Join(err, conn.Close())
-		}
-		return secure, nil
+		return tls.Client(conn, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}), nil
 	}
 }
 

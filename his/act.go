@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hospital-go/hospital"
@@ -26,7 +27,8 @@ type act struct {
 	hold               string
 	window             *HoldAnyRequest // instead of slot
 
-	gaveWay bool // what was made had an earlier rival and was ended
+	sentAt  atomic.Int64 // Unix nanoseconds of the last transaction of this act
+	gaveWay atomic.Bool  // what was made had an earlier rival and was ended
 }
 
 func (a *act) take(ctx context.Context, opts []hospital.WriteOption) (Booking, error) {
@@ -94,6 +96,7 @@ func (a *act) takeSlot(ctx context.Context, f *fhir.Client, patient hospital.Fou
 	}
 	slot.Status = a.slotStatus
 	entry := fhir.Post(a.appointment(patient.Resource.ID, slot), "", r4.Identifier{System: a.system, Value: a.number})
+	a.sentAt.Store(time.Now().UnixNano())
 	answer, found, err := a.client.commit(ctx, f, 1, fhir.Put(slot), entry)
 	if err != nil {
 		return found, err
@@ -131,7 +134,7 @@ func (a *act) alone(ctx context.Context, f *fhir.Client, mine Booking, slot stri
 		if rival.Resource.ID == mine.Resource.ID || yields(rival, mine) {
 			continue
 		}
-		a.gaveWay = true
+		a.gaveWay.Store(true)
 		if a.client.usesSlot(rival, slot) { // it stays taken
 			cancelled := *mine.Resource
 			cancelled.Status = r4.AppointmentStatusCancelled
@@ -182,7 +185,7 @@ func (c *Client) contract(o hospital.Origin) campus.Contract {
 
 // fromHold turns the hold's Appointment into the booking's.
 func (a *act) fromHold(ctx context.Context, f *fhir.Client, patient string, slot *r4.Slot) (Booking, error) {
-	held, err := a.client.appointment(ctx, f, a.client.systems.Hold, a.hold, a.patient)
+	held, err := a.client.appointment(ctx, f, a.client.systems.Hold, a.hold, a.patient, maySettle)
 	if err != nil {
 		return Booking{}, err
 	}
@@ -197,6 +200,7 @@ func (a *act) fromHold(ctx context.Context, f *fhir.Client, patient string, slot
 	}
 	slot.Status, appointment.Status = a.slotStatus, a.status
 	appointment.Identifier = append(appointment.Identifier, r4.Identifier{System: a.system, Value: a.number})
+	a.sentAt.Store(time.Now().UnixNano())
 	_, found, err := a.client.commit(ctx, f, 1, fhir.Put(slot), fhir.Put(appointment))
 	if err != nil {
 		return found, err
@@ -231,18 +235,22 @@ func (a *act) find(ctx context.Context, f *fhir.Client) (Booking, error) {
 	if err := a.check(); err != nil {
 		return Booking{}, err
 	}
-	found, err := a.client.appointment(ctx, f, a.system, a.number, a.patient)
+	found, err := a.client.appointment(ctx, f, a.system, a.number, a.patient, maySettle)
 	if err != nil {
 		return Booking{}, err
 	}
-	if a.gaveWay && over(found.Resource.Status) {
+	if a.gaveWay.Load() && over(found.Resource.Status) {
 		return Booking{}, hospital.ErrConflict
 	}
-	if err := a.compare(ctx, f, found); err != nil || a.client.contract(found.Origin).Versioning || len(found.Resource.Slot) != 1 {
+	contract := a.client.contract(found.Origin)
+	if err := a.compare(ctx, f, found); err != nil || contract.Versioning || len(found.Resource.Slot) != 1 {
 		return found, err
 	}
-	// Whoever finds the act must look beside it too: its answer may have been lost
-	// before the one who sent it could.
+	// Whoever has just sent it must look beside it here too: the answer may have
+	// been lost before he could. What somebody sent earlier stands.
+	if time.Since(time.Unix(0, a.sentAt.Load())) > contract.MaxRun()+clockMargin {
+		return found, nil
+	}
 	_, slot, ok := a.client.client.Local(found.Origin, found.Resource.Slot[0].Reference)
 	if !ok || found.Resource.Status != a.status {
 		return found, nil

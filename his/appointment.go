@@ -37,8 +37,8 @@ func expired(a *r4.Appointment, now time.Time) bool {
 
 // appointment finds the Appointment that carries a Number: the live one, or,
 // when all are over, one of those. Two live ones of the same patient, which a
-// server that looks, then inserts can make, are settled to the earlier one.
-func (c *Client) appointment(ctx context.Context, f *fhir.Client, system, number string, id campus.PatientID) (Booking, error) {
+// server that looks, then inserts can make, are settled where that is allowed.
+func (c *Client) appointment(ctx context.Context, f *fhir.Client, system, number string, id campus.PatientID, settle bool) (Booking, error) {
 	if err := checkNumber(number); err != nil {
 		return Booking{}, err
 	}
@@ -51,17 +51,29 @@ func (c *Client) appointment(ctx context.Context, f *fhir.Client, system, number
 		return Booking{}, hospital.ErrNotFound
 	}
 	live := slices.DeleteFunc(slices.Clone(list), func(b Booking) bool { return over(b.Resource.Status) })
-	switch len(live) {
-	case 0:
+	switch {
+	case len(live) == 0:
 		return list[0], nil
-	case 1:
+	case len(live) == 1:
 		return live[0], nil
+	case !settle:
+		return Booking{}, errTwoLive
 	}
 	return c.settle(ctx, f, live, id)
 }
 
-// settle keeps the earliest of several Appointments of one Number and patient and
-// ends the others, guarded by their versions.
+// A reading verb settles nothing.
+const (
+	maySettle = true
+	onlyReads = false
+)
+
+var errTwoLive = hospital.Refuse(hospital.ErrConflict, "two live appointments carry the Number; have one of them cancelled")
+
+// settle keeps one of several Appointments of one Number and patient and ends the
+// others, guarded by their versions: the one that has gone furthest stays, else
+// the earliest. What has gone beyond booked is never ended, nor is anything where
+// it cannot be told that both are of one moment, as a repetition makes them.
 func (c *Client) settle(ctx context.Context, f *fhir.Client, live []Booking, id campus.PatientID) (Booking, error) {
 	patient, err := findPatient(hospital.SameStore(ctx, live[0].Origin), f, id)
 	if err != nil {
@@ -71,11 +83,18 @@ func (c *Client) settle(ctx context.Context, f *fhir.Client, live []Booking, id 
 		return Booking{}, hospital.ErrNumberReused
 	}
 	slices.SortFunc(live, func(a, b Booking) int {
-		return cmp.Or(updated(a).Compare(updated(b)), cmp.Compare(a.Resource.ID, b.Resource.ID))
+		return cmp.Or(progress(b)-progress(a), updated(a).Compare(updated(b)))
 	})
+	window := c.contract(live[0].Origin).MaxRun() + clockMargin
+	for _, b := range live[1:] {
+		apart := updated(b).Sub(updated(live[0])).Abs()
+		if progress(b) > 1 || updated(b).IsZero() || updated(live[0]).IsZero() || apart > window || (apart == 0 && progress(b) == progress(live[0])) {
+			return Booking{}, errTwoLive
+		}
+	}
 	for _, b := range live[1:] {
 		status := r4.SlotStatusBusy
-		if b.Resource.Status == r4.AppointmentStatusProposed {
+		if progress(b) == 0 {
 			status = r4.SlotStatusBusyTentative
 		}
 		if _, err := c.end(ctx, f, b, status); err != nil {
@@ -83,6 +102,17 @@ func (c *Client) settle(ctx context.Context, f *fhir.Client, live []Booking, id 
 		}
 	}
 	return live[0], nil
+}
+
+// progress is how far an appointment has gone: held, booked, further.
+func progress(b Booking) int {
+	switch b.Resource.Status {
+	case r4.AppointmentStatusProposed:
+		return 0
+	case r4.AppointmentStatusBooked:
+		return 1
+	}
+	return 2
 }
 
 // noPatient: an act of a patient who does not exist is somebody else's.
@@ -108,12 +138,16 @@ func (c *Client) live(ctx context.Context, f *fhir.Client, q fhir.Query, check f
 	return collect(only(all, func(a *r4.Appointment) bool { return !over(a.Status) }), maxSame)
 }
 
-// usedByOthers: does a live Appointment beside this one have the slot?
-func (c *Client) usedByOthers(ctx context.Context, f *fhir.Client, found Booking, slot string) (bool, error) {
+// usedByOthers: does a live Appointment beside this one have the slot, which is in
+// this status? Who waits, or whose hold has ended, has not.
+func (c *Client) usedByOthers(ctx context.Context, f *fhir.Client, found Booking, slot, status string) (bool, error) {
 	q := fhir.Query{Type: "Appointment", Params: url.Values{"slot": {"Slot/" + slot}}}
 	list, err := c.live(ctx, f, q, func(b Booking) bool { return c.usesSlot(b, slot) })
 	return slices.ContainsFunc(list, func(b Booking) bool {
-		return b.Resource.ID != found.Resource.ID && (taken(b.Resource.Status) || b.Resource.Status == r4.AppointmentStatusProposed)
+		until, ours := holdEnd(b.Resource)
+		holds := status == r4.SlotStatusBusyTentative && b.Resource.Status == r4.AppointmentStatusProposed &&
+			!(ours && time.Now().After(until.Add(clockMargin)))
+		return b.Resource.ID != found.Resource.ID && (taken(b.Resource.Status) || holds)
 	}), err
 }
 

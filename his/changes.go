@@ -16,15 +16,15 @@ import (
 func (c *Client) Booking(ctx context.Context, number string, patient campus.PatientID, opts ...hospital.ReadOption) (Booking, error) {
 	return hospital.Read(ctx, c.client, op("Booking", hospital.Session, hospital.Quick),
 		func(ctx context.Context, f *fhir.Client) (Booking, error) {
-			found, _, err := c.owned(ctx, f, c.systems.Booking, number, patient)
+			found, _, err := c.owned(ctx, f, c.systems.Booking, number, patient, onlyReads)
 			return found, err
 		}, opts...)
 }
 
 // owned finds an Appointment by Number, checks whose it is, and returns the
 // patient's id in the Store that answered.
-func (c *Client) owned(ctx context.Context, f *fhir.Client, system, number string, id campus.PatientID) (Booking, string, error) {
-	found, err := c.appointment(ctx, f, system, number, id)
+func (c *Client) owned(ctx context.Context, f *fhir.Client, system, number string, id campus.PatientID, settle bool) (Booking, string, error) {
+	found, err := c.appointment(ctx, f, system, number, id, settle)
 	if err != nil {
 		return Booking{}, "", err
 	}
@@ -75,7 +75,7 @@ func (e *ending) run(ctx context.Context, opts []hospital.WriteOption) (Booking,
 }
 
 func (e *ending) send(ctx context.Context, f *fhir.Client) (Booking, error) {
-	found, _, err := e.client.owned(ctx, f, e.system, e.number, e.patient)
+	found, _, err := e.client.owned(ctx, f, e.system, e.number, e.patient, maySettle)
 	if err != nil || found.Resource.Status == r4.AppointmentStatusCancelled {
 		return found, err
 	}
@@ -87,7 +87,7 @@ func (e *ending) send(ctx context.Context, f *fhir.Client) (Booking, error) {
 
 // find: the act is done when the Appointment is cancelled.
 func (e *ending) find(ctx context.Context, f *fhir.Client) (Booking, error) {
-	found, _, err := e.client.owned(ctx, f, e.system, e.number, e.patient)
+	found, _, err := e.client.owned(ctx, f, e.system, e.number, e.patient, maySettle)
 	if err == nil && found.Resource.Status != r4.AppointmentStatusCancelled {
 		return Booking{}, hospital.ErrNotFound
 	}
@@ -105,7 +105,7 @@ func (c *Client) end(ctx context.Context, f *fhir.Client, found Booking, slotSta
 		if err != nil {
 			return Booking{}, err
 		}
-		others, err := c.usedByOthers(ctx, f, found, slot.ID)
+		others, err := c.usedByOthers(ctx, f, found, slot.ID, slotStatus)
 		if err != nil {
 			return Booking{}, err
 		}
@@ -193,7 +193,7 @@ func (m *move) find(ctx context.Context, f *fhir.Client) (Booking, error) {
 	if err := m.check(); err != nil {
 		return Booking{}, err
 	}
-	found, _, err := m.client.owned(ctx, f, m.client.systems.Booking, m.Number, m.Patient)
+	found, _, err := m.client.owned(ctx, f, m.client.systems.Booking, m.Number, m.Patient, maySettle)
 	if err == nil && (found.Resource.Status != r4.AppointmentStatusBooked || !m.client.usesSlot(found, m.To.Resource.ID)) {
 		return Booking{}, hospital.ErrNotFound
 	}
@@ -205,7 +205,7 @@ func (m *move) send(ctx context.Context, f *fhir.Client) (Booking, error) {
 		return Booking{}, err
 	}
 	c := m.client
-	found, _, err := c.owned(ctx, f, c.systems.Booking, m.Number, m.Patient)
+	found, _, err := c.owned(ctx, f, c.systems.Booking, m.Number, m.Patient, maySettle)
 	switch {
 	case err != nil:
 		return Booking{}, err

@@ -35,7 +35,7 @@ type visit struct {
 type encounter = hospital.Found[*r4.Encounter]
 
 func (v *visit) send(ctx context.Context, f *fhir.Client) (encounter, error) {
-	found, patient, err := v.client.owned(ctx, f, v.client.systems.Booking, v.number, v.patient)
+	found, patient, err := v.client.owned(ctx, f, v.client.systems.Booking, v.number, v.patient, maySettle)
 	if err != nil {
 		return encounter{}, err
 	}
@@ -62,7 +62,7 @@ func (v *visit) send(ctx context.Context, f *fhir.Client) (encounter, error) {
 }
 
 func (v *visit) find(ctx context.Context, f *fhir.Client) (encounter, error) {
-	found, patient, err := v.client.owned(ctx, f, v.client.systems.Booking, v.number, v.patient)
+	found, patient, err := v.client.owned(ctx, f, v.client.systems.Booking, v.number, v.patient, maySettle)
 	if err != nil {
 		return encounter{}, err
 	}

@@ -461,6 +461,88 @@ func TestReleaseLeavesAnothersSlotAlone(t *testing.T) {
 	})
 }
 
+// create makes an Appointment behind the SDK's back.
+func (d *desk) create(system, number, status, patient, slot string) string {
+	d.t.Helper()
+	made, _, err := fhir.Create(d.t.Context(), d.client.FHIR(campus.HIS), &r4.Appointment{
+		Status: status, Identifier: []r4.Identifier{{System: system, Value: number}}, Slot: []r4.Reference{*r4.RefTo("Slot", slot)},
+		Participant: []r4.AppointmentParticipant{{Actor: r4.RefTo("Patient", patient), Status: "accepted"}},
+	})
+	require.NoError(d.t, err)
+	return made.ID
+}
+
+// The look for a rival belongs to the moment of writing: repeating a booking that
+// has stood for an hour must not end it because somebody was squeezed in (加号).
+func TestRepeatingLeavesWhatStands(t *testing.T) {
+	t.Parallel()
+	for name, later := range map[string]func(d *desk, mine, rival string){
+		"the rival arrived": func(d *desk, _, rival string) {
+			put(d, rival, func(a *r4.Appointment) { a.Status = r4.AppointmentStatusArrived })
+		},
+		"mine was annotated": func(d *desk, mine, _ string) {
+			put(d, mine, func(a *r4.Appointment) { a.Comment = "wheelchair" })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, d *desk) {
+				request := his.BookRequest{Number: "B1", Patient: d.demo.Patients[0], Slot: d.freeSlots()[0]}
+				booked, err := d.Book(t.Context(), request)
+				require.NoError(t, err)
+				time.Sleep(time.Hour) //nolint:forbidigo // synctest bubble
+				rival := d.create("urn:frontdesk", "X1", r4.AppointmentStatusBooked, d.patientID(d.demo.Patients[1]), request.Slot.Resource.ID)
+				later(d, booked.Resource.ID, rival)
+				_, err = newDesk(t, d.hosp).Book(t.Context(), request)
+				require.NoError(t, err)
+				assert.Equal(t, 1, d.live(his.DefaultBookingSystem, "B1"))
+			}, fakes.WithContract(campus.Contract{ServerTimeout: 3 * time.Second}))
+		})
+	}
+}
+
+// Two live appointments of one Number: reading changes nothing, and what the
+// patient has checked in with is never ended.
+func TestTwoOfOneNumber(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, d *desk) {
+		ctx, id, slots := t.Context(), d.demo.Patients[0], d.freeSlots()
+		first, err := d.Book(ctx, his.BookRequest{Number: "B1", Patient: id, Slot: slots[0]})
+		require.NoError(t, err)
+		time.Sleep(time.Second) //nolint:forbidigo // synctest bubble
+		put(d, slots[1].Resource.ID, func(s *r4.Slot) { s.Status = r4.SlotStatusBusy })
+		d.create(his.DefaultBookingSystem, "B1", r4.AppointmentStatusBooked, d.patientID(id), slots[1].Resource.ID)
+		time.Sleep(time.Second) //nolint:forbidigo // synctest bubble
+		put(d, first.Resource.ID, func(a *r4.Appointment) { a.Status = r4.AppointmentStatusArrived })
+		_, err = d.Booking(ctx, "B1", id)
+		require.ErrorIs(t, err, hospital.ErrConflict)
+		assert.Equal(t, 2, d.live(his.DefaultBookingSystem, "B1"), "a reading verb settles nothing")
+
+		_, err = d.Cancel(ctx, "B1", id)
+		require.ErrorIs(t, err, hospital.ErrConflict, "what stays has arrived")
+		assert.Equal(t, 1, d.live(his.DefaultBookingSystem, "B1"), "its double is gone")
+		assert.Equal(t, r4.SlotStatusBusy, d.slotStatus(slots[0].Resource.ID))
+		assert.Equal(t, r4.SlotStatusFree, d.slotStatus(slots[1].Resource.ID))
+	})
+}
+
+// A hold that ended long ago does not keep the slot of a booking that is cancelled.
+func TestDeadHoldKeepsNothing(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, d *desk) {
+		ctx, slot := t.Context(), d.freeSlots()[0]
+		_, err := d.Hold(ctx, his.HoldRequest{Number: "H1", Patient: d.demo.Patients[0], Slot: slot, Until: time.Now().Add(time.Minute)})
+		require.NoError(t, err)
+		time.Sleep(time.Hour)                                                       //nolint:forbidigo // synctest bubble
+		put(d, slot.Resource.ID, func(s *r4.Slot) { s.Status = r4.SlotStatusFree }) // the server ends holds itself
+		_, err = d.Book(ctx, his.BookRequest{Number: "B1", Patient: d.demo.Patients[1], Slot: slot})
+		require.NoError(t, err)
+		_, err = d.Cancel(ctx, "B1", d.demo.Patients[1])
+		require.NoError(t, err)
+		assert.Equal(t, r4.SlotStatusFree, d.slotStatus(slot.Resource.ID))
+	})
+}
+
 func TestHolds(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
