@@ -425,7 +425,7 @@ func TestBudget(t *testing.T) {
 }
 
 // A connection with a surplus is never used again: writes do not meet one that is
-// about to close. (A fifth of them did, for a day.)
+// about to close. (Some did: net/http had put it back into its pool.)
 func TestSurplusClosesItsConnection(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
