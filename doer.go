@@ -33,7 +33,7 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
 	i, _ := fhir.InteractionOf(ctx)
 	c := callOf(ctx)
-	if c == nil || d.fixed != nil {
+	if d.fixed != nil {
 		c = d.fixed
 	}
 	if c == nil {

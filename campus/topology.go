@@ -61,9 +61,6 @@ type Campus struct {
 	Home DataCenterID
 	// Environment is the one its calls prefer; empty where there are none.
 	Environment EnvironmentID
-	// PatientIssuer is the identifier system of the numbers this campus gives
-	// its patients; empty where it gives none of its own.
-	PatientIssuer string
 }
 
 // Role says what a data centre is for.

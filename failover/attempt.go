@@ -324,7 +324,7 @@ func (r *run) finish(f *flight, resp *http.Response, v Verdict) (*http.Response,
 			f.site.pausedUntil(now.Add(err.RetryAfter))
 		}
 	}
-	r.keep(err, status, f.site.endpoint.Contract)
+	r.keep(err, f.site.endpoint.Contract)
 	r.again = r.goOn(f.site, v)
 	discard(resp)
 	return nil, errAttempt
@@ -369,9 +369,9 @@ func (r *run) failure(s *site, v Verdict, status int) *Error {
 // executed, else the first. Of several lost requests the last to end counts. A
 // stale version (412 where versioning is proved) shows that no lost request can
 // succeed any more: it did, or never will.
-func (r *run) keep(err *Error, status int, c campus.Contract) {
+func (r *run) keep(err *Error, c campus.Contract) {
 	switch {
-	case r.mayHaveRun() && status == http.StatusPreconditionFailed && r.call.Repeat == Guarded && !r.call.Creates && c.Versioning:
+	case r.mayHaveRun() && err.Status == http.StatusPreconditionFailed && r.call.Repeat == Guarded && !r.call.Creates && c.Versioning:
 		r.err.SettledAt = time.Now()
 	case r.mayHaveRun() && err.SettledAt.After(r.err.SettledAt):
 		r.err.SettledAt = err.SettledAt

@@ -152,9 +152,9 @@ func (h *Hospital) describe() {
 			{ID: "dr", Name: "异地灾备", Role: campus.Standby},
 		},
 		Campuses: []campus.Campus{
-			{ID: "hankou", Name: "汉口主院区", Organization: "group", Home: "dc-a", PatientIssuer: IssuerHankou},
-			{ID: "guanggu", Name: "光谷院区", Organization: "group", Home: "dc-b", PatientIssuer: IssuerGuanggu},
-			{ID: "zhongfa", Name: "中法新城院区", Organization: "zhongfa-hospital", Home: "dc-a", PatientIssuer: IssuerZhongfa},
+			{ID: "hankou", Name: "汉口主院区", Organization: "group", Home: "dc-a"},
+			{ID: "guanggu", Name: "光谷院区", Organization: "group", Home: "dc-b"},
+			{ID: "zhongfa", Name: "中法新城院区", Organization: "zhongfa-hospital", Home: "dc-a"},
 		},
 	}
 	for _, sys := range systems {
@@ -194,7 +194,9 @@ func (h *Hospital) truth() campus.Contract {
 // hankou. The caller may change it.
 func (h *Hospital) Config() hospital.Config {
 	cfg := hospital.Config{Topology: h.description, Campus: "hankou"}
-	cfg.Topology.Endpoints = slices.Clone(h.description.Endpoints)
+	d := &cfg.Topology
+	d.Organizations, d.Campuses, d.DataCenters = slices.Clone(d.Organizations), slices.Clone(d.Campuses), slices.Clone(d.DataCenters)
+	d.Systems, d.Stores, d.Endpoints = slices.Clone(d.Systems), slices.Clone(d.Stores), slices.Clone(d.Endpoints)
 	if h.token != "" {
 		cfg.Credentials = map[campus.SystemID]hospital.Credential{}
 		for _, sys := range systems {

@@ -323,7 +323,7 @@ func (a *act) same(ctx context.Context, f *fhir.Client, found Booking) (bool, er
 	return a.client.client.Names(found.Origin, slot.Schedule, "Schedule", a.window.Schedule.Resource.ID), nil
 }
 
-// maxSlots bounds the slots HoldAny chooses from.
+// maxSlots bounds the slots of a schedule and time that are looked at together.
 const maxSlots = 2000
 
 func (a *act) sendAny(ctx context.Context, f *fhir.Client) (Booking, error) {

@@ -255,11 +255,12 @@ func (c *Client) ReleaseExpired(ctx context.Context, schedule hospital.Found[*r4
 		read[i], writing[i] = o, o
 	}
 	freed := 0
-	held := hospital.Stream(ctx, c.client, op("HeldSlots", hospital.Strong, hospital.List), c.heldSlots(schedule, from, to), read...)
-	for slot, err := range held {
-		if err != nil {
-			return freed, err
-		}
+	// All of them first: a search whose result shrinks between its pages skips some.
+	held, err := collect(hospital.Stream(ctx, c.client, op("HeldSlots", hospital.Strong, hospital.List), c.heldSlots(schedule, from, to), read...), maxSlots)
+	if err != nil {
+		return 0, err
+	}
+	for _, slot := range held {
 		switch done, err := c.releaseExpired(ctx, slot, writing); {
 		case hospital.CodeOf(err) == hospital.ErrConflict:
 		case err != nil:
