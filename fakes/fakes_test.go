@@ -231,7 +231,7 @@ func TestUnknownTypesAreKept(t *testing.T) {
 		client, err := hospital.New(hosp.Config())
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = client.Close() })
-		u, err := r4.NewUnknown([]byte(`{"resourceType":"Observation","valueQuantity":{"value":7.00}}`))
+		u, err := r4.NewUnknown([]byte(`{"resourceType":"VisionPrescription","lensSpecification":[{"sphere":7.00}]}`))
 		require.NoError(t, err)
 		made, _, err := fhir.Create(t.Context(), client.FHIR(campus.LIS), u)
 		require.NoError(t, err)

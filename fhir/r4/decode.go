@@ -273,6 +273,27 @@ func (d *decoder) int() *int {
 	return Ptr(int(n))
 }
 
+// ints reads an array of integers. One that holds a null, which []int cannot
+// show, is kept in extra as it came.
+func (d *decoder) ints(name string, extra *Extra) []int {
+	var out []int
+	d.peek()
+	start, nulls := d.pos, false
+	for more := d.open(name, extra); more; more = d.more() {
+		if d.peek() == 'n' {
+			d.literal("null")
+			nulls = true
+		} else if n := d.int(); n != nil {
+			out = append(out, *n)
+		}
+	}
+	if nulls && d.err == nil {
+		stash(extra, name, string(d.data[start:d.pos]))
+		return nil
+	}
+	return out
+}
+
 func (d *decoder) decimal() Decimal { return Decimal(d.number()) }
 
 // number reads a JSON number as text.

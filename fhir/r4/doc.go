@@ -20,6 +20,9 @@
 //     null inside an array of strings decodes as "" and is written back as null.
 //   - A resource of a type that is not generated decodes as [*Unknown].
 //
+// What people ask of these values is there as functions: [NameText], [IdentifierValue],
+// [CodeIn], [ParseTime], [Quantity.UCUMValue].
+//
 // # Limits
 //
 // Decoding refuses what two readers could understand differently or what

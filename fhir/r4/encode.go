@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// encoder appends JSON to buf. Names arrive quoted and with their colon, as
+// encoder appends JSON to buf. Names arrive between comma and colon, quoted, as
 // constants of the generated code.
 type encoder struct {
 	buf   []byte
@@ -42,8 +42,11 @@ func (e *encoder) comma() {
 	}
 }
 
+// name opens a member; the comma its name begins with is for what came before.
 func (e *encoder) name(name string) {
-	e.comma()
+	if e.buf[len(e.buf)-1] == '{' {
+		name = name[1:]
+	}
 	e.buf = append(e.buf, name...)
 }
 
@@ -75,41 +78,47 @@ func (e *encoder) strings(name string, list []string, extra Extra) {
 }
 
 func (e *encoder) bool(name string, b *bool) {
-	if b != nil {
-		e.name(name)
-		e.buf = strconv.AppendBool(e.buf, *b)
-	}
+	e.name(name)
+	e.buf = strconv.AppendBool(e.buf, *b)
 }
 
 func (e *encoder) int(name string, n *int) {
-	if n != nil {
-		if *n < math.MinInt32 || *n > math.MaxInt32 {
-			e.fail("an integer beyond 32 bits")
-		}
-		e.name(name)
-		e.buf = strconv.AppendInt(e.buf, int64(*n), 10)
+	e.name(name)
+	e.integer(*n)
+}
+
+func (e *encoder) integer(n int) {
+	if n < math.MinInt32 || n > math.MaxInt32 {
+		e.fail("an integer beyond 32 bits")
 	}
+	e.buf = strconv.AppendInt(e.buf, int64(n), 10)
+}
+
+func (e *encoder) ints(name string, list []int, extra Extra) {
+	if len(list) == 0 {
+		e.stashed(name, extra)
+		return
+	}
+	e.name(name)
+	e.buf = append(e.buf, '[')
+	for _, n := range list {
+		e.comma()
+		e.integer(n)
+	}
+	e.buf = append(e.buf, ']')
 }
 
 func (e *encoder) decimal(name string, d Decimal) {
-	if d != "" {
-		e.name(name)
-		e.number(d)
-	}
-}
-
-func (e *encoder) number(d Decimal) {
 	if !d.Valid() {
 		e.fail("a Decimal that is not a number")
 	}
+	e.name(name)
 	e.buf = append(e.buf, d...)
 }
 
 func (e *encoder) resource(name string, r Resource) {
-	if r != nil {
-		e.name(name)
-		r.marshal(e)
-	}
+	e.name(name)
+	r.marshal(e)
 }
 
 func (e *encoder) resources(name string, list []Resource, extra Extra) { //nolint:unparam // contained is the only list so far
@@ -165,7 +174,7 @@ func (e *encoder) extra(extra Extra) {
 // stashed writes the untypable value a field came with, now that the field is still empty.
 func (e *encoder) stashed(name string, extra Extra) {
 	for i := range extra {
-		if extra[i].stash && extra[i].Name == name[1:len(name)-2] {
+		if extra[i].stash && extra[i].Name == name[2:len(name)-2] {
 			e.name(name)
 			e.buf = append(e.buf, extra[i].Value...)
 		}
@@ -176,20 +185,44 @@ func (e *encoder) quote(s string) {
 	e.buf = append(e.buf, '"')
 	plain, ascii := 0, true
 	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c >= utf8.RuneSelf {
+		if i+8 <= len(s) {
+			word := eight(s[i : i+8])
+			ascii = ascii && word&highBits == 0
+			if !needsEscape(word) {
+				i += 7
+				continue
+			}
+		}
+		switch c := s[i]; {
+		case c < ' ' || c == '"' || c == '\\':
+			e.buf = appendEscape(append(e.buf, s[plain:i]...), c)
+			plain = i + 1
+		case c >= utf8.RuneSelf:
 			ascii = false
 		}
-		if c >= 0x20 && c != '"' && c != '\\' {
-			continue
-		}
-		e.buf = appendEscape(append(e.buf, s[plain:i]...), c)
-		plain = i + 1
 	}
 	if !ascii && !utf8.ValidString(s) {
 		e.fail("invalid UTF-8")
 	}
 	e.buf = append(append(e.buf, s[plain:]...), '"')
+}
+
+const (
+	lowBits  = 0x0101010101010101
+	highBits = 0x8080808080808080
+)
+
+// eight is eight bytes as one word; the compiler makes it one load.
+func eight(s string) uint64 {
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+// needsEscape: is one of the word's bytes a control character, a quote or a
+// backslash? It may say yes for a word that has none, never no for one that has.
+func needsEscape(word uint64) bool {
+	quote, backslash := word^lowBits*'"', word^lowBits*'\\'
+	return ((word-lowBits*' ')&^word|(quote-lowBits)&^quote|(backslash-lowBits)&^backslash)&highBits != 0
 }
 
 func appendEscape(buf []byte, c byte) []byte {

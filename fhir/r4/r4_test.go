@@ -7,9 +7,11 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -60,6 +62,10 @@ func TestRoundTripKeepsWhatTypesCannotShow(t *testing.T) {
 		"white space":                  " \n{ \"resourceType\" : \"Slot\" ,\t\"overbooked\" : false } \r\n",
 		"both of a choice":             `{"resourceType":"Patient","deceasedBoolean":true,"deceasedDateTime":"2020"}`,
 		"bundle with mixed entries":    `{"resourceType":"Bundle","type":"collection","total":2,"entry":[{"resource":{"id":"1","resourceType":"Slot"}},{"resource":{"resourceType":"Media","id":"2"}}]}`,
+		"integers with a null":         `{"resourceType":"Claim","item":[{"sequence":1,"careTeamSequence":[1,null,3],"_careTeamSequence":[null,{"id":"a"},null],"diagnosisSequence":[2],"procedureSequence":[]}]}`,
+		"every decimal form":           `{"resourceType":"Observation","component":[{"valueQuantity":{"value":0}},{"valueQuantity":{"value":-0}},{"valueQuantity":{"value":-0.0}},{"valueQuantity":{"value":1E400}},{"valueQuantity":{"value":1e-400}},{"valueQuantity":{"value":0.100}},{"valueQuantity":{"value":12345678901234567890123456789.000}}]}`,
+		"contained and choice":         `{"resourceType":"Observation","contained":[{"resourceType":"Parameters","parameter":[{"name":"x","resource":{"resourceType":"Basic","x":[]}},{"name":"y","valueDecimal":1.50}]}],"valueSampledData":{"origin":{"value":0},"period":10.0,"dimensions":1,"data":"1 E 2"}}`,
+		"extension alone, everywhere":  `{"resourceType":"Task","_status":{"id":"s"},"status":"ready","_priority":{"extension":[{"url":"u","valueBoolean":false}]},"input":[{"type":{"text":"t"},"_valueInstant":{"id":"v"}}]}`,
 		"named like a field elsewhere": `{"resourceType":"Patient","resource":{"resourceType":"Slot"}}`,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); requireRoundTrip(t, []byte(doc)) })
@@ -129,6 +135,43 @@ func TestMarshalRefuses(t *testing.T) {
 	} {
 		_, err := r4.Marshal(r)
 		assert.Error(t, err, name)
+	}
+}
+
+// Hostile sizes are refused, or read, in memory that stands in proportion.
+func TestHostileSizesAreBounded(t *testing.T) { //nolint:paralleltest // allocation is counted for the whole process
+	repeat := func(item string, n int) string { return item + strings.Repeat(","+item, n-1) }
+	const many = 1_000_000
+	for name, doc := range map[string]string{
+		"1 MiB of arrays":       `{"resourceType":"Patient","x":` + strings.Repeat("[", 1<<20),
+		"1 MiB of objects":      `{"resourceType":"Patient","x":` + strings.Repeat(`{"a":`, 1<<20/5),
+		"1 MiB of contained":    strings.Repeat(`{"resourceType":"Patient","contained":[`, 1<<20/39),
+		"contained, type last":  strings.Repeat(`{"contained":[`, 100) + strings.Repeat(`],"resourceType":"Patient"}`, 100),
+		"an array of entries":   `{"resourceType":"Bundle","entry":[` + repeat("{}", many) + `]}`,
+		"an array of resources": `{"resourceType":"Bundle","entry":[` + repeat(`{"resource":{"resourceType":"Observation"}}`, many/10) + `]}`,
+		"an array of names":     `{"resourceType":"Patient","name":[{"given":[` + repeat(`"x"`, many) + `]}]}`,
+		"an array of integers":  `{"resourceType":"Claim","item":[{"careTeamSequence":[` + repeat("1", many) + `]}]}`,
+		"an array nobody knows": `{"resourceType":"Patient","x":[` + repeat("1", many) + `]}`,
+		"members nobody knows": `{"resourceType":"Patient","x0":1` + func() string {
+			var b strings.Builder
+			for i := range many / 10 {
+				b.WriteString(`,"y` + strconv.Itoa(i) + `":1`)
+			}
+			return b.String()
+		}() + `}`,
+		"contained, nobody knows it": `{"resourceType":"Patient","contained":[` + repeat(`{"resourceType":"Basic"}`, many/10) + `]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := r4.Unmarshal([]byte(doc))
+			runtime.ReadMemStats(&after)
+			spent := after.TotalAlloc - before.TotalAlloc
+			t.Logf("%d bytes of JSON cost %d bytes of memory, read: %t", len(doc), spent, err == nil)
+			assert.Less(t, spent, uint64(8*r4.MaxValues*64), "however it ends")
+			_, err = r4.Peek([]byte(doc))
+			_ = err // bounded by depth and length alone
+		})
 	}
 }
 
@@ -210,6 +253,76 @@ func TestIdentifiers(t *testing.T) {
 	assert.False(t, ok, "two different numbers of one issuer are no answer")
 	assert.True(t, r4.HasIdentifier(list, "b", "3"))
 	assert.False(t, r4.HasIdentifier(list, "a", "3"))
+}
+
+func TestNameInEitherWriting(t *testing.T) {
+	t.Parallel()
+	abc := []r4.Extension{{URL: "http://hl7.org/fhir/StructureDefinition/iso21090-EN-representation", ValueCode: "ABC"}}
+	for name, c := range map[string]struct {
+		names           []r4.HumanName
+		han, alphabetic string
+	}{
+		"none":               {},
+		"by its letters":     {[]r4.HumanName{{Text: "张三"}, {Text: "Zhang San"}}, "张三", "Zhang San"},
+		"joined":             {[]r4.HumanName{{Family: "张", Given: []string{"三"}}, {Family: "Zhang", Given: []string{"", "San"}}}, "张三", "Zhang San"},
+		"by its extension":   {[]r4.HumanName{{Text: "张三 Zhang San", Extension: abc}}, "", "张三 Zhang San"},
+		"official first":     {[]r4.HumanName{{Use: "nickname", Text: "小三"}, {Text: "张叁"}, {Use: "official", Text: "张三"}}, "张三", ""},
+		"an old one is none": {[]r4.HumanName{{Use: "old", Text: "李三"}}, "", ""},
+	} {
+		assert.Equal(t, c.han, r4.NameText(c.names, r4.Ideographic), name)
+		assert.Equal(t, c.alphabetic, r4.NameText(c.names, r4.Alphabetic), name)
+	}
+}
+
+func TestCodings(t *testing.T) {
+	t.Parallel()
+	c := &r4.CodeableConcept{Coding: []r4.Coding{{System: "a", Code: "1"}, {System: "b", Code: "2"}, {System: "b", Code: "3"}, {System: "a", Code: "1"}, {System: "c"}}}
+	assert.True(t, r4.HasCode(c, "b", "3"))
+	assert.False(t, r4.HasCode(c, "a", "3"))
+	assert.False(t, r4.HasCode(nil, "a", "3"))
+	code, ok := r4.CodeIn(c, "a")
+	assert.True(t, ok)
+	assert.Equal(t, "1", code)
+	for _, system := range []string{"b", "c", "d"} {
+		_, ok = r4.CodeIn(c, system)
+		assert.False(t, ok, system)
+	}
+}
+
+func TestUCUM(t *testing.T) {
+	t.Parallel()
+	value, code, ok := r4.UCUMQuantity("7.00", "10*9/L").UCUMValue()
+	assert.True(t, ok)
+	assert.Equal(t, r4.Decimal("7.00"), value)
+	assert.Equal(t, "10*9/L", code)
+	for _, q := range []*r4.Quantity{nil, {Value: "7", Unit: "10^9/L"}, {Value: "7", System: "urn:x", Code: "mg"}, {System: r4.UCUM, Code: "mg"}} {
+		_, _, ok = q.UCUMValue()
+		assert.False(t, ok)
+	}
+}
+
+func TestParseTimeKeepsThePrecision(t *testing.T) {
+	t.Parallel()
+	china := time.FixedZone("", 8*60*60)
+	at := func(s string) time.Time { v, err := time.Parse(time.RFC3339Nano, s); require.NoError(t, err); return v }
+	for text, want := range map[string]r4.Span{
+		"1970":                               {From: at("1970-01-01T00:00:00+08:00"), To: at("1971-01-01T00:00:00+08:00"), Precision: r4.Year},
+		"1972-02":                            {From: at("1972-02-01T00:00:00+08:00"), To: at("1972-03-01T00:00:00+08:00"), Precision: r4.Month},
+		"1972-02-29":                         {From: at("1972-02-29T00:00:00+08:00"), To: at("1972-03-01T00:00:00+08:00"), Precision: r4.Day},
+		"2026-01-05T08:00:00+08:00":          {From: at("2026-01-05T00:00:00Z"), To: at("2026-01-05T00:00:01Z"), Precision: r4.Second},
+		"2026-01-05T08:00:00.25Z":            {From: at("2026-01-05T08:00:00.25Z"), To: at("2026-01-05T08:00:00.26Z"), Precision: r4.Fraction},
+		"2016-12-31T23:59:60Z":               {From: at("2017-01-01T00:00:00Z"), To: at("2017-01-01T00:00:01Z"), Precision: r4.Second},
+		"2026-01-05T08:00:00.000-05:00":      {From: at("2026-01-05T13:00:00Z"), To: at("2026-01-05T13:00:00.001Z"), Precision: r4.Fraction},
+		"2026-01-05T08:00:00.1234567890123Z": {From: at("2026-01-05T08:00:00.123456789Z"), To: at("2026-01-05T08:00:00.12345679Z"), Precision: r4.Fraction},
+	} {
+		got, err := r4.ParseTime(text, china)
+		require.NoError(t, err, text)
+		assert.True(t, want.From.Equal(got.From) && want.To.Equal(got.To) && want.Precision == got.Precision, "%s: %v", text, got)
+	}
+	for _, text := range []string{"", "70", "1970-1", "1971-02-29", "2026-13", "2026-01-05T08:00", "2026-01-05T08:00:00", "2026-01-05 08:00:00Z", "2026-01-05T24:00:00Z", "2026-01-05T08:00:00,5Z", "２０２６", "2026-01-05T08:00:00.Z", strings.Repeat("2", 65)} {
+		_, err := r4.ParseTime(text, nil)
+		require.ErrorIs(t, err, r4.ErrTime, text)
+	}
 }
 
 // samples yields every JSON file below the folder that the variable names.

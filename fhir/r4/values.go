@@ -116,3 +116,54 @@ func HasIdentifier(list []Identifier, system, value string) bool {
 	}
 	return false
 }
+
+// HasCode reports whether the concept is coded with this code of this system.
+// A nil concept has none.
+func HasCode(concept *CodeableConcept, system, code string) bool {
+	if concept == nil {
+		return false
+	}
+	for i := range concept.Coding {
+		if concept.Coding[i].System == system && concept.Coding[i].Code == code {
+			return true
+		}
+	}
+	return false
+}
+
+// CodeIn returns the concept's code in a system. It reports false when there is
+// none, or when there are several that differ.
+func CodeIn(concept *CodeableConcept, system string) (code string, ok bool) {
+	if concept == nil {
+		return "", false
+	}
+	for i := range concept.Coding {
+		c := &concept.Coding[i]
+		if c.System != system || c.Code == "" || (ok && c.Code == code) {
+			continue
+		}
+		if ok {
+			return "", false
+		}
+		code, ok = c.Code, true
+	}
+	return code, ok
+}
+
+// UCUM is the system of unit codes.
+const UCUM = "http://unitsofmeasure.org"
+
+// UCUMQuantity returns a Quantity in a UCUM unit, which is also its text: UCUMQuantity("7.00", "10*9/L").
+func UCUMQuantity(value Decimal, code string) *Quantity {
+	return &Quantity{Value: value, Unit: code, System: UCUM, Code: code}
+}
+
+// UCUMValue returns the quantity's value and UCUM code. It reports false when
+// one is missing or the unit is of another system: then Unit is for people only.
+// A Comparator ("<") is not part of it.
+func (x *Quantity) UCUMValue() (value Decimal, code string, ok bool) {
+	if x == nil || x.System != UCUM || x.Code == "" || x.Value == "" {
+		return "", "", false
+	}
+	return x.Value, x.Code, true
+}

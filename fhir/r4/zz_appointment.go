@@ -198,49 +198,102 @@ func (x *Appointment) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.name(`"resourceType":"Appointment"`)
-	e.string(`"id":`, x.ID, x.Extra)
+	kept := len(x.Extra) > 0
+	e.name(`,"resourceType":"Appointment"`)
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
 	if x.Meta != nil {
-		e.name(`"meta":`)
+		e.name(`,"meta":`)
 		x.Meta.marshal(e)
 	}
-	e.string(`"implicitRules":`, x.ImplicitRules, x.Extra)
-	e.string(`"language":`, x.Language, x.Extra)
+	if x.ImplicitRules != "" || kept {
+		e.string(`,"implicitRules":`, x.ImplicitRules, x.Extra)
+	}
+	if x.Language != "" || kept {
+		e.string(`,"language":`, x.Language, x.Extra)
+	}
 	if x.Text != nil {
-		e.name(`"text":`)
+		e.name(`,"text":`)
 		x.Text.marshal(e)
 	}
-	e.resources(`"contained":`, x.Contained, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	encodeList(e, `"identifier":`, x.Identifier, x.Extra)
-	e.string(`"status":`, x.Status, x.Extra)
+	if len(x.Contained) > 0 || kept {
+		e.resources(`,"contained":`, x.Contained, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if len(x.Identifier) > 0 || kept {
+		encodeList(e, `,"identifier":`, x.Identifier, x.Extra)
+	}
+	if x.Status != "" || kept {
+		e.string(`,"status":`, x.Status, x.Extra)
+	}
 	if x.CancelationReason != nil {
-		e.name(`"cancelationReason":`)
+		e.name(`,"cancelationReason":`)
 		x.CancelationReason.marshal(e)
 	}
-	encodeList(e, `"serviceCategory":`, x.ServiceCategory, x.Extra)
-	encodeList(e, `"serviceType":`, x.ServiceType, x.Extra)
-	encodeList(e, `"specialty":`, x.Specialty, x.Extra)
+	if len(x.ServiceCategory) > 0 || kept {
+		encodeList(e, `,"serviceCategory":`, x.ServiceCategory, x.Extra)
+	}
+	if len(x.ServiceType) > 0 || kept {
+		encodeList(e, `,"serviceType":`, x.ServiceType, x.Extra)
+	}
+	if len(x.Specialty) > 0 || kept {
+		encodeList(e, `,"specialty":`, x.Specialty, x.Extra)
+	}
 	if x.AppointmentType != nil {
-		e.name(`"appointmentType":`)
+		e.name(`,"appointmentType":`)
 		x.AppointmentType.marshal(e)
 	}
-	encodeList(e, `"reasonCode":`, x.ReasonCode, x.Extra)
-	encodeList(e, `"reasonReference":`, x.ReasonReference, x.Extra)
-	e.int(`"priority":`, x.Priority)
-	e.string(`"description":`, x.Description, x.Extra)
-	encodeList(e, `"supportingInformation":`, x.SupportingInformation, x.Extra)
-	e.string(`"start":`, x.Start, x.Extra)
-	e.string(`"end":`, x.End, x.Extra)
-	e.int(`"minutesDuration":`, x.MinutesDuration)
-	encodeList(e, `"slot":`, x.Slot, x.Extra)
-	e.string(`"created":`, x.Created, x.Extra)
-	e.string(`"comment":`, x.Comment, x.Extra)
-	e.string(`"patientInstruction":`, x.PatientInstruction, x.Extra)
-	encodeList(e, `"basedOn":`, x.BasedOn, x.Extra)
-	encodeList(e, `"participant":`, x.Participant, x.Extra)
-	encodeList(e, `"requestedPeriod":`, x.RequestedPeriod, x.Extra)
+	if len(x.ReasonCode) > 0 || kept {
+		encodeList(e, `,"reasonCode":`, x.ReasonCode, x.Extra)
+	}
+	if len(x.ReasonReference) > 0 || kept {
+		encodeList(e, `,"reasonReference":`, x.ReasonReference, x.Extra)
+	}
+	if x.Priority != nil {
+		e.int(`,"priority":`, x.Priority)
+	}
+	if x.Description != "" || kept {
+		e.string(`,"description":`, x.Description, x.Extra)
+	}
+	if len(x.SupportingInformation) > 0 || kept {
+		encodeList(e, `,"supportingInformation":`, x.SupportingInformation, x.Extra)
+	}
+	if x.Start != "" || kept {
+		e.string(`,"start":`, x.Start, x.Extra)
+	}
+	if x.End != "" || kept {
+		e.string(`,"end":`, x.End, x.Extra)
+	}
+	if x.MinutesDuration != nil {
+		e.int(`,"minutesDuration":`, x.MinutesDuration)
+	}
+	if len(x.Slot) > 0 || kept {
+		encodeList(e, `,"slot":`, x.Slot, x.Extra)
+	}
+	if x.Created != "" || kept {
+		e.string(`,"created":`, x.Created, x.Extra)
+	}
+	if x.Comment != "" || kept {
+		e.string(`,"comment":`, x.Comment, x.Extra)
+	}
+	if x.PatientInstruction != "" || kept {
+		e.string(`,"patientInstruction":`, x.PatientInstruction, x.Extra)
+	}
+	if len(x.BasedOn) > 0 || kept {
+		encodeList(e, `,"basedOn":`, x.BasedOn, x.Extra)
+	}
+	if len(x.Participant) > 0 || kept {
+		encodeList(e, `,"participant":`, x.Participant, x.Extra)
+	}
+	if len(x.RequestedPeriod) > 0 || kept {
+		encodeList(e, `,"requestedPeriod":`, x.RequestedPeriod, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -317,18 +370,31 @@ func (x *AppointmentParticipant) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	encodeList(e, `"type":`, x.Type, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if len(x.Type) > 0 || kept {
+		encodeList(e, `,"type":`, x.Type, x.Extra)
+	}
 	if x.Actor != nil {
-		e.name(`"actor":`)
+		e.name(`,"actor":`)
 		x.Actor.marshal(e)
 	}
-	e.string(`"required":`, x.Required, x.Extra)
-	e.string(`"status":`, x.Status, x.Extra)
+	if x.Required != "" || kept {
+		e.string(`,"required":`, x.Required, x.Extra)
+	}
+	if x.Status != "" || kept {
+		e.string(`,"status":`, x.Status, x.Extra)
+	}
 	if x.Period != nil {
-		e.name(`"period":`)
+		e.name(`,"period":`)
 		x.Period.marshal(e)
 	}
 	e.extra(x.Extra)

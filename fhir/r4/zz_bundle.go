@@ -102,25 +102,42 @@ func (x *Bundle) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.name(`"resourceType":"Bundle"`)
-	e.string(`"id":`, x.ID, x.Extra)
+	kept := len(x.Extra) > 0
+	e.name(`,"resourceType":"Bundle"`)
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
 	if x.Meta != nil {
-		e.name(`"meta":`)
+		e.name(`,"meta":`)
 		x.Meta.marshal(e)
 	}
-	e.string(`"implicitRules":`, x.ImplicitRules, x.Extra)
-	e.string(`"language":`, x.Language, x.Extra)
+	if x.ImplicitRules != "" || kept {
+		e.string(`,"implicitRules":`, x.ImplicitRules, x.Extra)
+	}
+	if x.Language != "" || kept {
+		e.string(`,"language":`, x.Language, x.Extra)
+	}
 	if x.Identifier != nil {
-		e.name(`"identifier":`)
+		e.name(`,"identifier":`)
 		x.Identifier.marshal(e)
 	}
-	e.string(`"type":`, x.Type, x.Extra)
-	e.string(`"timestamp":`, x.Timestamp, x.Extra)
-	e.int(`"total":`, x.Total)
-	encodeList(e, `"link":`, x.Link, x.Extra)
-	encodeList(e, `"entry":`, x.Entry, x.Extra)
+	if x.Type != "" || kept {
+		e.string(`,"type":`, x.Type, x.Extra)
+	}
+	if x.Timestamp != "" || kept {
+		e.string(`,"timestamp":`, x.Timestamp, x.Extra)
+	}
+	if x.Total != nil {
+		e.int(`,"total":`, x.Total)
+	}
+	if len(x.Link) > 0 || kept {
+		encodeList(e, `,"link":`, x.Link, x.Extra)
+	}
+	if len(x.Entry) > 0 || kept {
+		encodeList(e, `,"entry":`, x.Entry, x.Extra)
+	}
 	if x.Signature != nil {
-		e.name(`"signature":`)
+		e.name(`,"signature":`)
 		x.Signature.marshal(e)
 	}
 	e.extra(x.Extra)
@@ -205,22 +222,35 @@ func (x *BundleEntry) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	encodeList(e, `"link":`, x.Link, x.Extra)
-	e.string(`"fullUrl":`, x.FullUrl, x.Extra)
-	e.resource(`"resource":`, x.Resource)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if len(x.Link) > 0 || kept {
+		encodeList(e, `,"link":`, x.Link, x.Extra)
+	}
+	if x.FullUrl != "" || kept {
+		e.string(`,"fullUrl":`, x.FullUrl, x.Extra)
+	}
+	if x.Resource != nil {
+		e.resource(`,"resource":`, x.Resource)
+	}
 	if x.Search != nil {
-		e.name(`"search":`)
+		e.name(`,"search":`)
 		x.Search.marshal(e)
 	}
 	if x.Request != nil {
-		e.name(`"request":`)
+		e.name(`,"request":`)
 		x.Request.marshal(e)
 	}
 	if x.Response != nil {
-		e.name(`"response":`)
+		e.name(`,"response":`)
 		x.Response.marshal(e)
 	}
 	e.extra(x.Extra)
@@ -302,15 +332,34 @@ func (x *BundleEntryRequest) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	e.string(`"method":`, x.Method, x.Extra)
-	e.string(`"url":`, x.URL, x.Extra)
-	e.string(`"ifNoneMatch":`, x.IfNoneMatch, x.Extra)
-	e.string(`"ifModifiedSince":`, x.IfModifiedSince, x.Extra)
-	e.string(`"ifMatch":`, x.IfMatch, x.Extra)
-	e.string(`"ifNoneExist":`, x.IfNoneExist, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if x.Method != "" || kept {
+		e.string(`,"method":`, x.Method, x.Extra)
+	}
+	if x.URL != "" || kept {
+		e.string(`,"url":`, x.URL, x.Extra)
+	}
+	if x.IfNoneMatch != "" || kept {
+		e.string(`,"ifNoneMatch":`, x.IfNoneMatch, x.Extra)
+	}
+	if x.IfModifiedSince != "" || kept {
+		e.string(`,"ifModifiedSince":`, x.IfModifiedSince, x.Extra)
+	}
+	if x.IfMatch != "" || kept {
+		e.string(`,"ifMatch":`, x.IfMatch, x.Extra)
+	}
+	if x.IfNoneExist != "" || kept {
+		e.string(`,"ifNoneExist":`, x.IfNoneExist, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -385,14 +434,31 @@ func (x *BundleEntryResponse) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	e.string(`"status":`, x.Status, x.Extra)
-	e.string(`"location":`, x.Location, x.Extra)
-	e.string(`"etag":`, x.Etag, x.Extra)
-	e.string(`"lastModified":`, x.LastModified, x.Extra)
-	e.resource(`"outcome":`, x.Outcome)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if x.Status != "" || kept {
+		e.string(`,"status":`, x.Status, x.Extra)
+	}
+	if x.Location != "" || kept {
+		e.string(`,"location":`, x.Location, x.Extra)
+	}
+	if x.Etag != "" || kept {
+		e.string(`,"etag":`, x.Etag, x.Extra)
+	}
+	if x.LastModified != "" || kept {
+		e.string(`,"lastModified":`, x.LastModified, x.Extra)
+	}
+	if x.Outcome != nil {
+		e.resource(`,"outcome":`, x.Outcome)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -452,11 +518,22 @@ func (x *BundleEntrySearch) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	e.string(`"mode":`, x.Mode, x.Extra)
-	e.decimal(`"score":`, x.Score)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if x.Mode != "" || kept {
+		e.string(`,"mode":`, x.Mode, x.Extra)
+	}
+	if x.Score != "" {
+		e.decimal(`,"score":`, x.Score)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -516,11 +593,22 @@ func (x *BundleLink) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	e.string(`"relation":`, x.Relation, x.Extra)
-	e.string(`"url":`, x.URL, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if x.Relation != "" || kept {
+		e.string(`,"relation":`, x.Relation, x.Extra)
+	}
+	if x.URL != "" || kept {
+		e.string(`,"url":`, x.URL, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }

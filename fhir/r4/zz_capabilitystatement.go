@@ -218,53 +218,114 @@ func (x *CapabilityStatement) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.name(`"resourceType":"CapabilityStatement"`)
-	e.string(`"id":`, x.ID, x.Extra)
+	kept := len(x.Extra) > 0
+	e.name(`,"resourceType":"CapabilityStatement"`)
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
 	if x.Meta != nil {
-		e.name(`"meta":`)
+		e.name(`,"meta":`)
 		x.Meta.marshal(e)
 	}
-	e.string(`"implicitRules":`, x.ImplicitRules, x.Extra)
-	e.string(`"language":`, x.Language, x.Extra)
+	if x.ImplicitRules != "" || kept {
+		e.string(`,"implicitRules":`, x.ImplicitRules, x.Extra)
+	}
+	if x.Language != "" || kept {
+		e.string(`,"language":`, x.Language, x.Extra)
+	}
 	if x.Text != nil {
-		e.name(`"text":`)
+		e.name(`,"text":`)
 		x.Text.marshal(e)
 	}
-	e.resources(`"contained":`, x.Contained, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	e.string(`"url":`, x.URL, x.Extra)
-	e.string(`"version":`, x.Version, x.Extra)
-	e.string(`"name":`, x.Name, x.Extra)
-	e.string(`"title":`, x.Title, x.Extra)
-	e.string(`"status":`, x.Status, x.Extra)
-	e.bool(`"experimental":`, x.Experimental)
-	e.string(`"date":`, x.Date, x.Extra)
-	e.string(`"publisher":`, x.Publisher, x.Extra)
-	encodeList(e, `"contact":`, x.Contact, x.Extra)
-	e.string(`"description":`, x.Description, x.Extra)
-	encodeList(e, `"useContext":`, x.UseContext, x.Extra)
-	encodeList(e, `"jurisdiction":`, x.Jurisdiction, x.Extra)
-	e.string(`"purpose":`, x.Purpose, x.Extra)
-	e.string(`"copyright":`, x.Copyright, x.Extra)
-	e.string(`"kind":`, x.Kind, x.Extra)
-	e.strings(`"instantiates":`, x.Instantiates, x.Extra)
-	e.strings(`"imports":`, x.Imports, x.Extra)
+	if len(x.Contained) > 0 || kept {
+		e.resources(`,"contained":`, x.Contained, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if x.URL != "" || kept {
+		e.string(`,"url":`, x.URL, x.Extra)
+	}
+	if x.Version != "" || kept {
+		e.string(`,"version":`, x.Version, x.Extra)
+	}
+	if x.Name != "" || kept {
+		e.string(`,"name":`, x.Name, x.Extra)
+	}
+	if x.Title != "" || kept {
+		e.string(`,"title":`, x.Title, x.Extra)
+	}
+	if x.Status != "" || kept {
+		e.string(`,"status":`, x.Status, x.Extra)
+	}
+	if x.Experimental != nil {
+		e.bool(`,"experimental":`, x.Experimental)
+	}
+	if x.Date != "" || kept {
+		e.string(`,"date":`, x.Date, x.Extra)
+	}
+	if x.Publisher != "" || kept {
+		e.string(`,"publisher":`, x.Publisher, x.Extra)
+	}
+	if len(x.Contact) > 0 || kept {
+		encodeList(e, `,"contact":`, x.Contact, x.Extra)
+	}
+	if x.Description != "" || kept {
+		e.string(`,"description":`, x.Description, x.Extra)
+	}
+	if len(x.UseContext) > 0 || kept {
+		encodeList(e, `,"useContext":`, x.UseContext, x.Extra)
+	}
+	if len(x.Jurisdiction) > 0 || kept {
+		encodeList(e, `,"jurisdiction":`, x.Jurisdiction, x.Extra)
+	}
+	if x.Purpose != "" || kept {
+		e.string(`,"purpose":`, x.Purpose, x.Extra)
+	}
+	if x.Copyright != "" || kept {
+		e.string(`,"copyright":`, x.Copyright, x.Extra)
+	}
+	if x.Kind != "" || kept {
+		e.string(`,"kind":`, x.Kind, x.Extra)
+	}
+	if len(x.Instantiates) > 0 || kept {
+		e.strings(`,"instantiates":`, x.Instantiates, x.Extra)
+	}
+	if len(x.Imports) > 0 || kept {
+		e.strings(`,"imports":`, x.Imports, x.Extra)
+	}
 	if x.Software != nil {
-		e.name(`"software":`)
+		e.name(`,"software":`)
 		x.Software.marshal(e)
 	}
 	if x.Implementation != nil {
-		e.name(`"implementation":`)
+		e.name(`,"implementation":`)
 		x.Implementation.marshal(e)
 	}
-	e.string(`"fhirVersion":`, x.FhirVersion, x.Extra)
-	e.strings(`"format":`, x.Format, x.Extra)
-	e.strings(`"patchFormat":`, x.PatchFormat, x.Extra)
-	e.strings(`"implementationGuide":`, x.ImplementationGuide, x.Extra)
-	encodeList(e, `"rest":`, x.Rest, x.Extra)
-	encodeList(e, `"messaging":`, x.Messaging, x.Extra)
-	encodeList(e, `"document":`, x.Document, x.Extra)
+	if x.FhirVersion != "" || kept {
+		e.string(`,"fhirVersion":`, x.FhirVersion, x.Extra)
+	}
+	if len(x.Format) > 0 || kept {
+		e.strings(`,"format":`, x.Format, x.Extra)
+	}
+	if len(x.PatchFormat) > 0 || kept {
+		e.strings(`,"patchFormat":`, x.PatchFormat, x.Extra)
+	}
+	if len(x.ImplementationGuide) > 0 || kept {
+		e.strings(`,"implementationGuide":`, x.ImplementationGuide, x.Extra)
+	}
+	if len(x.Rest) > 0 || kept {
+		encodeList(e, `,"rest":`, x.Rest, x.Extra)
+	}
+	if len(x.Messaging) > 0 || kept {
+		encodeList(e, `,"messaging":`, x.Messaging, x.Extra)
+	}
+	if len(x.Document) > 0 || kept {
+		encodeList(e, `,"document":`, x.Document, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -329,12 +390,25 @@ func (x *CapabilityStatementDocument) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	e.string(`"mode":`, x.Mode, x.Extra)
-	e.string(`"documentation":`, x.Documentation, x.Extra)
-	e.string(`"profile":`, x.Profile, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if x.Mode != "" || kept {
+		e.string(`,"mode":`, x.Mode, x.Extra)
+	}
+	if x.Documentation != "" || kept {
+		e.string(`,"documentation":`, x.Documentation, x.Extra)
+	}
+	if x.Profile != "" || kept {
+		e.string(`,"profile":`, x.Profile, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -402,13 +476,24 @@ func (x *CapabilityStatementImplementation) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	e.string(`"description":`, x.Description, x.Extra)
-	e.string(`"url":`, x.URL, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if x.Description != "" || kept {
+		e.string(`,"description":`, x.Description, x.Extra)
+	}
+	if x.URL != "" || kept {
+		e.string(`,"url":`, x.URL, x.Extra)
+	}
 	if x.Custodian != nil {
-		e.name(`"custodian":`)
+		e.name(`,"custodian":`)
 		x.Custodian.marshal(e)
 	}
 	e.extra(x.Extra)
@@ -482,13 +567,28 @@ func (x *CapabilityStatementMessaging) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	encodeList(e, `"endpoint":`, x.Endpoint, x.Extra)
-	e.int(`"reliableCache":`, x.ReliableCache)
-	e.string(`"documentation":`, x.Documentation, x.Extra)
-	encodeList(e, `"supportedMessage":`, x.SupportedMessage, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if len(x.Endpoint) > 0 || kept {
+		encodeList(e, `,"endpoint":`, x.Endpoint, x.Extra)
+	}
+	if x.ReliableCache != nil {
+		e.int(`,"reliableCache":`, x.ReliableCache)
+	}
+	if x.Documentation != "" || kept {
+		e.string(`,"documentation":`, x.Documentation, x.Extra)
+	}
+	if len(x.SupportedMessage) > 0 || kept {
+		encodeList(e, `,"supportedMessage":`, x.SupportedMessage, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -551,14 +651,23 @@ func (x *CapabilityStatementMessagingEndpoint) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
 	if x.Protocol != nil {
-		e.name(`"protocol":`)
+		e.name(`,"protocol":`)
 		x.Protocol.marshal(e)
 	}
-	e.string(`"address":`, x.Address, x.Extra)
+	if x.Address != "" || kept {
+		e.string(`,"address":`, x.Address, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -622,11 +731,22 @@ func (x *CapabilityStatementMessagingSupportedMessage) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	e.string(`"mode":`, x.Mode, x.Extra)
-	e.string(`"definition":`, x.Definition, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if x.Mode != "" || kept {
+		e.string(`,"mode":`, x.Mode, x.Extra)
+	}
+	if x.Definition != "" || kept {
+		e.string(`,"definition":`, x.Definition, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -717,20 +837,41 @@ func (x *CapabilityStatementRest) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	e.string(`"mode":`, x.Mode, x.Extra)
-	e.string(`"documentation":`, x.Documentation, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if x.Mode != "" || kept {
+		e.string(`,"mode":`, x.Mode, x.Extra)
+	}
+	if x.Documentation != "" || kept {
+		e.string(`,"documentation":`, x.Documentation, x.Extra)
+	}
 	if x.Security != nil {
-		e.name(`"security":`)
+		e.name(`,"security":`)
 		x.Security.marshal(e)
 	}
-	encodeList(e, `"resource":`, x.Resource, x.Extra)
-	encodeList(e, `"interaction":`, x.Interaction, x.Extra)
-	encodeList(e, `"searchParam":`, x.SearchParam, x.Extra)
-	encodeList(e, `"operation":`, x.Operation, x.Extra)
-	e.strings(`"compartment":`, x.Compartment, x.Extra)
+	if len(x.Resource) > 0 || kept {
+		encodeList(e, `,"resource":`, x.Resource, x.Extra)
+	}
+	if len(x.Interaction) > 0 || kept {
+		encodeList(e, `,"interaction":`, x.Interaction, x.Extra)
+	}
+	if len(x.SearchParam) > 0 || kept {
+		encodeList(e, `,"searchParam":`, x.SearchParam, x.Extra)
+	}
+	if len(x.Operation) > 0 || kept {
+		encodeList(e, `,"operation":`, x.Operation, x.Extra)
+	}
+	if len(x.Compartment) > 0 || kept {
+		e.strings(`,"compartment":`, x.Compartment, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -792,11 +933,22 @@ func (x *CapabilityStatementRestInteraction) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	e.string(`"code":`, x.Code, x.Extra)
-	e.string(`"documentation":`, x.Documentation, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if x.Code != "" || kept {
+		e.string(`,"code":`, x.Code, x.Extra)
+	}
+	if x.Documentation != "" || kept {
+		e.string(`,"documentation":`, x.Documentation, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -933,26 +1085,67 @@ func (x *CapabilityStatementRestResource) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	e.string(`"type":`, x.Type, x.Extra)
-	e.string(`"profile":`, x.Profile, x.Extra)
-	e.strings(`"supportedProfile":`, x.SupportedProfile, x.Extra)
-	e.string(`"documentation":`, x.Documentation, x.Extra)
-	encodeList(e, `"interaction":`, x.Interaction, x.Extra)
-	e.string(`"versioning":`, x.Versioning, x.Extra)
-	e.bool(`"readHistory":`, x.ReadHistory)
-	e.bool(`"updateCreate":`, x.UpdateCreate)
-	e.bool(`"conditionalCreate":`, x.ConditionalCreate)
-	e.string(`"conditionalRead":`, x.ConditionalRead, x.Extra)
-	e.bool(`"conditionalUpdate":`, x.ConditionalUpdate)
-	e.string(`"conditionalDelete":`, x.ConditionalDelete, x.Extra)
-	e.strings(`"referencePolicy":`, x.ReferencePolicy, x.Extra)
-	e.strings(`"searchInclude":`, x.SearchInclude, x.Extra)
-	e.strings(`"searchRevInclude":`, x.SearchRevInclude, x.Extra)
-	encodeList(e, `"searchParam":`, x.SearchParam, x.Extra)
-	encodeList(e, `"operation":`, x.Operation, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if x.Type != "" || kept {
+		e.string(`,"type":`, x.Type, x.Extra)
+	}
+	if x.Profile != "" || kept {
+		e.string(`,"profile":`, x.Profile, x.Extra)
+	}
+	if len(x.SupportedProfile) > 0 || kept {
+		e.strings(`,"supportedProfile":`, x.SupportedProfile, x.Extra)
+	}
+	if x.Documentation != "" || kept {
+		e.string(`,"documentation":`, x.Documentation, x.Extra)
+	}
+	if len(x.Interaction) > 0 || kept {
+		encodeList(e, `,"interaction":`, x.Interaction, x.Extra)
+	}
+	if x.Versioning != "" || kept {
+		e.string(`,"versioning":`, x.Versioning, x.Extra)
+	}
+	if x.ReadHistory != nil {
+		e.bool(`,"readHistory":`, x.ReadHistory)
+	}
+	if x.UpdateCreate != nil {
+		e.bool(`,"updateCreate":`, x.UpdateCreate)
+	}
+	if x.ConditionalCreate != nil {
+		e.bool(`,"conditionalCreate":`, x.ConditionalCreate)
+	}
+	if x.ConditionalRead != "" || kept {
+		e.string(`,"conditionalRead":`, x.ConditionalRead, x.Extra)
+	}
+	if x.ConditionalUpdate != nil {
+		e.bool(`,"conditionalUpdate":`, x.ConditionalUpdate)
+	}
+	if x.ConditionalDelete != "" || kept {
+		e.string(`,"conditionalDelete":`, x.ConditionalDelete, x.Extra)
+	}
+	if len(x.ReferencePolicy) > 0 || kept {
+		e.strings(`,"referencePolicy":`, x.ReferencePolicy, x.Extra)
+	}
+	if len(x.SearchInclude) > 0 || kept {
+		e.strings(`,"searchInclude":`, x.SearchInclude, x.Extra)
+	}
+	if len(x.SearchRevInclude) > 0 || kept {
+		e.strings(`,"searchRevInclude":`, x.SearchRevInclude, x.Extra)
+	}
+	if len(x.SearchParam) > 0 || kept {
+		encodeList(e, `,"searchParam":`, x.SearchParam, x.Extra)
+	}
+	if len(x.Operation) > 0 || kept {
+		encodeList(e, `,"operation":`, x.Operation, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -1016,11 +1209,22 @@ func (x *CapabilityStatementRestResourceInteraction) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	e.string(`"code":`, x.Code, x.Extra)
-	e.string(`"documentation":`, x.Documentation, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if x.Code != "" || kept {
+		e.string(`,"code":`, x.Code, x.Extra)
+	}
+	if x.Documentation != "" || kept {
+		e.string(`,"documentation":`, x.Documentation, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -1089,12 +1293,25 @@ func (x *CapabilityStatementRestResourceOperation) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	e.string(`"name":`, x.Name, x.Extra)
-	e.string(`"definition":`, x.Definition, x.Extra)
-	e.string(`"documentation":`, x.Documentation, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if x.Name != "" || kept {
+		e.string(`,"name":`, x.Name, x.Extra)
+	}
+	if x.Definition != "" || kept {
+		e.string(`,"definition":`, x.Definition, x.Extra)
+	}
+	if x.Documentation != "" || kept {
+		e.string(`,"documentation":`, x.Documentation, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -1168,13 +1385,28 @@ func (x *CapabilityStatementRestResourceSearchParam) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	e.string(`"name":`, x.Name, x.Extra)
-	e.string(`"definition":`, x.Definition, x.Extra)
-	e.string(`"type":`, x.Type, x.Extra)
-	e.string(`"documentation":`, x.Documentation, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if x.Name != "" || kept {
+		e.string(`,"name":`, x.Name, x.Extra)
+	}
+	if x.Definition != "" || kept {
+		e.string(`,"definition":`, x.Definition, x.Extra)
+	}
+	if x.Type != "" || kept {
+		e.string(`,"type":`, x.Type, x.Extra)
+	}
+	if x.Documentation != "" || kept {
+		e.string(`,"documentation":`, x.Documentation, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -1241,12 +1473,25 @@ func (x *CapabilityStatementRestSecurity) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	e.bool(`"cors":`, x.Cors)
-	encodeList(e, `"service":`, x.Service, x.Extra)
-	e.string(`"description":`, x.Description, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if x.Cors != nil {
+		e.bool(`,"cors":`, x.Cors)
+	}
+	if len(x.Service) > 0 || kept {
+		encodeList(e, `,"service":`, x.Service, x.Extra)
+	}
+	if x.Description != "" || kept {
+		e.string(`,"description":`, x.Description, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -1311,12 +1556,25 @@ func (x *CapabilityStatementSoftware) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	e.string(`"name":`, x.Name, x.Extra)
-	e.string(`"version":`, x.Version, x.Extra)
-	e.string(`"releaseDate":`, x.ReleaseDate, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if x.Name != "" || kept {
+		e.string(`,"name":`, x.Name, x.Extra)
+	}
+	if x.Version != "" || kept {
+		e.string(`,"version":`, x.Version, x.Extra)
+	}
+	if x.ReleaseDate != "" || kept {
+		e.string(`,"releaseDate":`, x.ReleaseDate, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }

@@ -28,6 +28,15 @@ const (
 	FHIRVersion401  = "4.0.1"
 )
 
+// Codes of http://hl7.org/fhir/ValueSet/account-status.
+const (
+	AccountStatusActive         = "active"
+	AccountStatusInactive       = "inactive"
+	AccountStatusEnteredInError = "entered-in-error"
+	AccountStatusOnHold         = "on-hold"
+	AccountStatusUnknown        = "unknown"
+)
+
 // Codes of http://hl7.org/fhir/ValueSet/address-type.
 const (
 	AddressTypePostal   = "postal"
@@ -52,6 +61,42 @@ const (
 	AdministrativeGenderUnknown = "unknown"
 )
 
+// Codes of http://hl7.org/fhir/ValueSet/allergy-intolerance-category.
+const (
+	AllergyIntoleranceCategoryFood        = "food"
+	AllergyIntoleranceCategoryMedication  = "medication"
+	AllergyIntoleranceCategoryEnvironment = "environment"
+	AllergyIntoleranceCategoryBiologic    = "biologic"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/allergy-intolerance-criticality.
+const (
+	AllergyIntoleranceCriticalityLow            = "low"
+	AllergyIntoleranceCriticalityHigh           = "high"
+	AllergyIntoleranceCriticalityUnableToAssess = "unable-to-assess"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/allergy-intolerance-type.
+const (
+	AllergyIntoleranceTypeAllergy     = "allergy"
+	AllergyIntoleranceTypeIntolerance = "intolerance"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/allergyintolerance-clinical.
+const (
+	AllergyIntoleranceClinicalStatusCodesActive   = "active"
+	AllergyIntoleranceClinicalStatusCodesInactive = "inactive"
+	AllergyIntoleranceClinicalStatusCodesResolved = "resolved"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/allergyintolerance-verification.
+const (
+	AllergyIntoleranceVerificationStatusCodesUnconfirmed    = "unconfirmed"
+	AllergyIntoleranceVerificationStatusCodesConfirmed      = "confirmed"
+	AllergyIntoleranceVerificationStatusCodesRefuted        = "refuted"
+	AllergyIntoleranceVerificationStatusCodesEnteredInError = "entered-in-error"
+)
+
 // Codes of http://hl7.org/fhir/ValueSet/appointmentstatus.
 const (
 	AppointmentStatusProposed       = "proposed"
@@ -64,6 +109,23 @@ const (
 	AppointmentStatusEnteredInError = "entered-in-error"
 	AppointmentStatusCheckedIn      = "checked-in"
 	AppointmentStatusWaitlist       = "waitlist"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/audit-event-action.
+const (
+	AuditEventActionC = "C"
+	AuditEventActionR = "R"
+	AuditEventActionU = "U"
+	AuditEventActionD = "D"
+	AuditEventActionE = "E"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/audit-event-outcome.
+const (
+	AuditEventOutcomeSuccess        = "0"
+	AuditEventOutcomeMinorFailure   = "4"
+	AuditEventOutcomeSeriousFailure = "8"
+	AuditEventOutcomeMajorFailure   = "12"
 )
 
 // Codes of http://hl7.org/fhir/ValueSet/bundle-type.
@@ -86,6 +148,60 @@ const (
 	CapabilityStatementKindRequirements = "requirements"
 )
 
+// Codes of http://hl7.org/fhir/ValueSet/chargeitem-status.
+const (
+	ChargeItemStatusPlanned        = "planned"
+	ChargeItemStatusBillable       = "billable"
+	ChargeItemStatusNotBillable    = "not-billable"
+	ChargeItemStatusAborted        = "aborted"
+	ChargeItemStatusBilled         = "billed"
+	ChargeItemStatusEnteredInError = "entered-in-error"
+	ChargeItemStatusUnknown        = "unknown"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/claim-use.
+const (
+	UseClaim            = "claim"
+	UsePreauthorization = "preauthorization"
+	UsePredetermination = "predetermination"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/composition-attestation-mode.
+const (
+	CompositionAttestationModePersonal     = "personal"
+	CompositionAttestationModeProfessional = "professional"
+	CompositionAttestationModeLegal        = "legal"
+	CompositionAttestationModeOfficial     = "official"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/composition-status.
+const (
+	CompositionStatusPreliminary    = "preliminary"
+	CompositionStatusFinal          = "final"
+	CompositionStatusAmended        = "amended"
+	CompositionStatusEnteredInError = "entered-in-error"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/condition-clinical.
+const (
+	ConditionClinicalStatusCodesActive     = "active"
+	ConditionClinicalStatusCodesRecurrence = "recurrence"
+	ConditionClinicalStatusCodesRelapse    = "relapse"
+	ConditionClinicalStatusCodesInactive   = "inactive"
+	ConditionClinicalStatusCodesRemission  = "remission"
+	ConditionClinicalStatusCodesResolved   = "resolved"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/condition-ver-status.
+const (
+	ConditionVerificationStatusUnconfirmed    = "unconfirmed"
+	ConditionVerificationStatusProvisional    = "provisional"
+	ConditionVerificationStatusDifferential   = "differential"
+	ConditionVerificationStatusConfirmed      = "confirmed"
+	ConditionVerificationStatusRefuted        = "refuted"
+	ConditionVerificationStatusEnteredInError = "entered-in-error"
+)
+
 // Codes of http://hl7.org/fhir/ValueSet/conditional-delete-status.
 const (
 	ConditionalDeleteStatusNotSupported = "not-supported"
@@ -99,6 +215,30 @@ const (
 	ConditionalReadStatusModifiedSince = "modified-since"
 	ConditionalReadStatusNotMatch      = "not-match"
 	ConditionalReadStatusFullSupport   = "full-support"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/consent-data-meaning.
+const (
+	ConsentDataMeaningInstance   = "instance"
+	ConsentDataMeaningRelated    = "related"
+	ConsentDataMeaningDependents = "dependents"
+	ConsentDataMeaningAuthoredby = "authoredby"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/consent-provision-type.
+const (
+	ConsentProvisionTypeDeny   = "deny"
+	ConsentProvisionTypePermit = "permit"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/consent-state-codes.
+const (
+	ConsentStateDraft          = "draft"
+	ConsentStateProposed       = "proposed"
+	ConsentStateActive         = "active"
+	ConsentStateRejected       = "rejected"
+	ConsentStateInactive       = "inactive"
+	ConsentStateEnteredInError = "entered-in-error"
 )
 
 // Codes of http://hl7.org/fhir/ValueSet/contact-point-system.
@@ -140,10 +280,57 @@ const (
 	DaysOfWeekSun = "sun"
 )
 
+// Codes of http://hl7.org/fhir/ValueSet/device-nametype.
+const (
+	DeviceNameTypeUdiLabelName        = "udi-label-name"
+	DeviceNameTypeUserFriendlyName    = "user-friendly-name"
+	DeviceNameTypePatientReportedName = "patient-reported-name"
+	DeviceNameTypeManufacturerName    = "manufacturer-name"
+	DeviceNameTypeModelName           = "model-name"
+	DeviceNameTypeOther               = "other"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/device-status.
+const (
+	FHIRDeviceStatusActive         = "active"
+	FHIRDeviceStatusInactive       = "inactive"
+	FHIRDeviceStatusEnteredInError = "entered-in-error"
+	FHIRDeviceStatusUnknown        = "unknown"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/diagnostic-report-status.
+const (
+	DiagnosticReportStatusRegistered     = "registered"
+	DiagnosticReportStatusPartial        = "partial"
+	DiagnosticReportStatusPreliminary    = "preliminary"
+	DiagnosticReportStatusFinal          = "final"
+	DiagnosticReportStatusAmended        = "amended"
+	DiagnosticReportStatusCorrected      = "corrected"
+	DiagnosticReportStatusAppended       = "appended"
+	DiagnosticReportStatusCancelled      = "cancelled"
+	DiagnosticReportStatusEnteredInError = "entered-in-error"
+	DiagnosticReportStatusUnknown        = "unknown"
+)
+
 // Codes of http://hl7.org/fhir/ValueSet/document-mode.
 const (
 	DocumentModeProducer = "producer"
 	DocumentModeConsumer = "consumer"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/document-reference-status.
+const (
+	DocumentReferenceStatusCurrent        = "current"
+	DocumentReferenceStatusSuperseded     = "superseded"
+	DocumentReferenceStatusEnteredInError = "entered-in-error"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/document-relationship-type.
+const (
+	DocumentRelationshipTypeReplaces   = "replaces"
+	DocumentRelationshipTypeTransforms = "transforms"
+	DocumentRelationshipTypeSigns      = "signs"
+	DocumentRelationshipTypeAppends    = "appends"
 )
 
 // Codes of http://hl7.org/fhir/ValueSet/encounter-location-status.
@@ -171,6 +358,18 @@ const (
 const (
 	EventCapabilityModeSender   = "sender"
 	EventCapabilityModeReceiver = "receiver"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/event-status.
+const (
+	EventStatusPreparation    = "preparation"
+	EventStatusInProgress     = "in-progress"
+	EventStatusNotDone        = "not-done"
+	EventStatusOnHold         = "on-hold"
+	EventStatusStopped        = "stopped"
+	EventStatusCompleted      = "completed"
+	EventStatusEnteredInError = "entered-in-error"
+	EventStatusUnknown        = "unknown"
 )
 
 // Codes of http://hl7.org/fhir/ValueSet/event-timing.
@@ -203,6 +402,21 @@ const (
 	EventTimingPCV       = "PCV"
 )
 
+// Codes of http://hl7.org/fhir/ValueSet/flag-status.
+const (
+	FlagStatusActive         = "active"
+	FlagStatusInactive       = "inactive"
+	FlagStatusEnteredInError = "entered-in-error"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/fm-status.
+const (
+	FinancialResourceStatusCodesActive         = "active"
+	FinancialResourceStatusCodesCancelled      = "cancelled"
+	FinancialResourceStatusCodesDraft          = "draft"
+	FinancialResourceStatusCodesEnteredInError = "entered-in-error"
+)
+
 // Codes of http://hl7.org/fhir/ValueSet/http-verb.
 const (
 	HTTPVerbGET    = "GET"
@@ -220,6 +434,42 @@ const (
 	IdentifierUseTemp      = "temp"
 	IdentifierUseSecondary = "secondary"
 	IdentifierUseOld       = "old"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/identity-assuranceLevel.
+const (
+	IdentityAssuranceLevelLevel1 = "level1"
+	IdentityAssuranceLevelLevel2 = "level2"
+	IdentityAssuranceLevelLevel3 = "level3"
+	IdentityAssuranceLevelLevel4 = "level4"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/imagingstudy-status.
+const (
+	ImagingStudyStatusRegistered     = "registered"
+	ImagingStudyStatusAvailable      = "available"
+	ImagingStudyStatusCancelled      = "cancelled"
+	ImagingStudyStatusEnteredInError = "entered-in-error"
+	ImagingStudyStatusUnknown        = "unknown"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/invoice-priceComponentType.
+const (
+	InvoicePriceComponentTypeBase          = "base"
+	InvoicePriceComponentTypeSurcharge     = "surcharge"
+	InvoicePriceComponentTypeDeduction     = "deduction"
+	InvoicePriceComponentTypeDiscount      = "discount"
+	InvoicePriceComponentTypeTax           = "tax"
+	InvoicePriceComponentTypeInformational = "informational"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/invoice-status.
+const (
+	InvoiceStatusDraft          = "draft"
+	InvoiceStatusIssued         = "issued"
+	InvoiceStatusBalanced       = "balanced"
+	InvoiceStatusCancelled      = "cancelled"
+	InvoiceStatusEnteredInError = "entered-in-error"
 )
 
 // Codes of http://hl7.org/fhir/ValueSet/issue-severity.
@@ -273,6 +523,13 @@ const (
 	LinkTypeSeealso    = "seealso"
 )
 
+// Codes of http://hl7.org/fhir/ValueSet/list-mode.
+const (
+	ListModeWorking  = "working"
+	ListModeSnapshot = "snapshot"
+	ListModeChanges  = "changes"
+)
+
 // Codes of http://hl7.org/fhir/ValueSet/location-mode.
 const (
 	LocationModeInstance = "instance"
@@ -284,6 +541,73 @@ const (
 	LocationStatusActive    = "active"
 	LocationStatusSuspended = "suspended"
 	LocationStatusInactive  = "inactive"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/medication-admin-status.
+const (
+	MedicationAdministrationStatusCodesInProgress     = "in-progress"
+	MedicationAdministrationStatusCodesNotDone        = "not-done"
+	MedicationAdministrationStatusCodesOnHold         = "on-hold"
+	MedicationAdministrationStatusCodesCompleted      = "completed"
+	MedicationAdministrationStatusCodesEnteredInError = "entered-in-error"
+	MedicationAdministrationStatusCodesStopped        = "stopped"
+	MedicationAdministrationStatusCodesUnknown        = "unknown"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/medication-statement-status.
+const (
+	MedicationStatementStatusActive         = "active"
+	MedicationStatementStatusCompleted      = "completed"
+	MedicationStatementStatusEnteredInError = "entered-in-error"
+	MedicationStatementStatusIntended       = "intended"
+	MedicationStatementStatusStopped        = "stopped"
+	MedicationStatementStatusOnHold         = "on-hold"
+	MedicationStatementStatusUnknown        = "unknown"
+	MedicationStatementStatusNotTaken       = "not-taken"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/medication-status.
+const (
+	MedicationStatusCodesActive         = "active"
+	MedicationStatusCodesInactive       = "inactive"
+	MedicationStatusCodesEnteredInError = "entered-in-error"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/medicationdispense-status.
+const (
+	MedicationDispenseStatusCodesPreparation    = "preparation"
+	MedicationDispenseStatusCodesInProgress     = "in-progress"
+	MedicationDispenseStatusCodesCancelled      = "cancelled"
+	MedicationDispenseStatusCodesOnHold         = "on-hold"
+	MedicationDispenseStatusCodesCompleted      = "completed"
+	MedicationDispenseStatusCodesEnteredInError = "entered-in-error"
+	MedicationDispenseStatusCodesStopped        = "stopped"
+	MedicationDispenseStatusCodesDeclined       = "declined"
+	MedicationDispenseStatusCodesUnknown        = "unknown"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/medicationrequest-intent.
+const (
+	MedicationRequestIntentProposal      = "proposal"
+	MedicationRequestIntentPlan          = "plan"
+	MedicationRequestIntentOrder         = "order"
+	MedicationRequestIntentOriginalOrder = "original-order"
+	MedicationRequestIntentReflexOrder   = "reflex-order"
+	MedicationRequestIntentFillerOrder   = "filler-order"
+	MedicationRequestIntentInstanceOrder = "instance-order"
+	MedicationRequestIntentOption        = "option"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/medicationrequest-status.
+const (
+	MedicationrequestStatusActive         = "active"
+	MedicationrequestStatusOnHold         = "on-hold"
+	MedicationrequestStatusCancelled      = "cancelled"
+	MedicationrequestStatusCompleted      = "completed"
+	MedicationrequestStatusEnteredInError = "entered-in-error"
+	MedicationrequestStatusStopped        = "stopped"
+	MedicationrequestStatusDraft          = "draft"
+	MedicationrequestStatusUnknown        = "unknown"
 )
 
 // Codes of http://hl7.org/fhir/ValueSet/name-use.
@@ -303,6 +627,34 @@ const (
 	NarrativeStatusExtensions = "extensions"
 	NarrativeStatusAdditional = "additional"
 	NarrativeStatusEmpty      = "empty"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/network-type.
+const (
+	AuditEventAgentNetworkTypeMachineName     = "1"
+	AuditEventAgentNetworkTypeIPAddress       = "2"
+	AuditEventAgentNetworkTypeTelephoneNumber = "3"
+	AuditEventAgentNetworkTypeEmailAddress    = "4"
+	AuditEventAgentNetworkTypeURI             = "5"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/note-type.
+const (
+	NoteTypeDisplay   = "display"
+	NoteTypePrint     = "print"
+	NoteTypePrintoper = "printoper"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/observation-status.
+const (
+	ObservationStatusRegistered     = "registered"
+	ObservationStatusPreliminary    = "preliminary"
+	ObservationStatusFinal          = "final"
+	ObservationStatusAmended        = "amended"
+	ObservationStatusCorrected      = "corrected"
+	ObservationStatusCancelled      = "cancelled"
+	ObservationStatusEnteredInError = "entered-in-error"
+	ObservationStatusUnknown        = "unknown"
 )
 
 // Codes of http://hl7.org/fhir/ValueSet/operation-parameter-use.
@@ -326,6 +678,15 @@ const (
 	ParticipationStatusNeedsAction = "needs-action"
 )
 
+// Codes of http://hl7.org/fhir/ValueSet/provenance-entity-role.
+const (
+	ProvenanceEntityRoleDerivation = "derivation"
+	ProvenanceEntityRoleRevision   = "revision"
+	ProvenanceEntityRoleQuotation  = "quotation"
+	ProvenanceEntityRoleSource     = "source"
+	ProvenanceEntityRoleRemoval    = "removal"
+)
+
 // Codes of http://hl7.org/fhir/ValueSet/publication-status.
 const (
 	PublicationStatusDraft   = "draft"
@@ -340,6 +701,13 @@ const (
 	QuantityComparatorLessOrEqualTo    = "<="
 	QuantityComparatorGreaterOrEqualTo = ">="
 	QuantityComparatorGreaterThan      = ">"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/reaction-event-severity.
+const (
+	AllergyIntoleranceSeverityMild     = "mild"
+	AllergyIntoleranceSeverityModerate = "moderate"
+	AllergyIntoleranceSeveritySevere   = "severe"
 )
 
 // Codes of http://hl7.org/fhir/ValueSet/reference-handling-policy.
@@ -361,6 +729,46 @@ const (
 	RelatedArtifactTypeDerivedFrom   = "derived-from"
 	RelatedArtifactTypeDependsOn     = "depends-on"
 	RelatedArtifactTypeComposedOf    = "composed-of"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/remittance-outcome.
+const (
+	ClaimProcessingCodesQueued   = "queued"
+	ClaimProcessingCodesComplete = "complete"
+	ClaimProcessingCodesError    = "error"
+	ClaimProcessingCodesPartial  = "partial"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/request-intent.
+const (
+	RequestIntentProposal      = "proposal"
+	RequestIntentPlan          = "plan"
+	RequestIntentDirective     = "directive"
+	RequestIntentOrder         = "order"
+	RequestIntentOriginalOrder = "original-order"
+	RequestIntentReflexOrder   = "reflex-order"
+	RequestIntentFillerOrder   = "filler-order"
+	RequestIntentInstanceOrder = "instance-order"
+	RequestIntentOption        = "option"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/request-priority.
+const (
+	RequestPriorityRoutine = "routine"
+	RequestPriorityUrgent  = "urgent"
+	RequestPriorityAsap    = "asap"
+	RequestPriorityStat    = "stat"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/request-status.
+const (
+	RequestStatusDraft          = "draft"
+	RequestStatusActive         = "active"
+	RequestStatusOnHold         = "on-hold"
+	RequestStatusRevoked        = "revoked"
+	RequestStatusCompleted      = "completed"
+	RequestStatusEnteredInError = "entered-in-error"
+	RequestStatusUnknown        = "unknown"
 )
 
 // Codes of http://hl7.org/fhir/ValueSet/restful-capability-mode.
@@ -404,12 +812,66 @@ const (
 	SortDirectionDescending = "descending"
 )
 
+// Codes of http://hl7.org/fhir/ValueSet/specimen-status.
+const (
+	SpecimenStatusAvailable      = "available"
+	SpecimenStatusUnavailable    = "unavailable"
+	SpecimenStatusUnsatisfactory = "unsatisfactory"
+	SpecimenStatusEnteredInError = "entered-in-error"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/subscription-channel-type.
+const (
+	SubscriptionChannelTypeRestHook  = "rest-hook"
+	SubscriptionChannelTypeWebsocket = "websocket"
+	SubscriptionChannelTypeEmail     = "email"
+	SubscriptionChannelTypeSms       = "sms"
+	SubscriptionChannelTypeMessage   = "message"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/subscription-status.
+const (
+	SubscriptionStatusRequested = "requested"
+	SubscriptionStatusActive    = "active"
+	SubscriptionStatusError     = "error"
+	SubscriptionStatusOff       = "off"
+)
+
 // Codes of http://hl7.org/fhir/ValueSet/system-restful-interaction.
 const (
 	SystemRestfulInteractionTransaction   = "transaction"
 	SystemRestfulInteractionBatch         = "batch"
 	SystemRestfulInteractionSearchSystem  = "search-system"
 	SystemRestfulInteractionHistorySystem = "history-system"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/task-intent.
+const (
+	TaskIntentUnknown       = "unknown"
+	TaskIntentProposal      = "proposal"
+	TaskIntentPlan          = "plan"
+	TaskIntentOrder         = "order"
+	TaskIntentOriginalOrder = "original-order"
+	TaskIntentReflexOrder   = "reflex-order"
+	TaskIntentFillerOrder   = "filler-order"
+	TaskIntentInstanceOrder = "instance-order"
+	TaskIntentOption        = "option"
+)
+
+// Codes of http://hl7.org/fhir/ValueSet/task-status.
+const (
+	TaskStatusDraft          = "draft"
+	TaskStatusRequested      = "requested"
+	TaskStatusReceived       = "received"
+	TaskStatusAccepted       = "accepted"
+	TaskStatusRejected       = "rejected"
+	TaskStatusReady          = "ready"
+	TaskStatusCancelled      = "cancelled"
+	TaskStatusInProgress     = "in-progress"
+	TaskStatusOnHold         = "on-hold"
+	TaskStatusFailed         = "failed"
+	TaskStatusCompleted      = "completed"
+	TaskStatusEnteredInError = "entered-in-error"
 )
 
 // Codes of http://hl7.org/fhir/ValueSet/trigger-type.
@@ -437,6 +899,16 @@ const (
 	TypeRestfulInteractionSearchType      = "search-type"
 )
 
+// Codes of http://hl7.org/fhir/ValueSet/udi-entry-type.
+const (
+	UDIEntryTypeBarcode      = "barcode"
+	UDIEntryTypeRfid         = "rfid"
+	UDIEntryTypeManual       = "manual"
+	UDIEntryTypeCard         = "card"
+	UDIEntryTypeSelfReported = "self-reported"
+	UDIEntryTypeUnknown      = "unknown"
+)
+
 // Codes of http://hl7.org/fhir/ValueSet/units-of-time.
 const (
 	UnitsOfTimeS   = "s"
@@ -453,4 +925,14 @@ const (
 	ResourceVersionPolicyNoVersion       = "no-version"
 	ResourceVersionPolicyVersioned       = "versioned"
 	ResourceVersionPolicyVersionedUpdate = "versioned-update"
+)
+
+// Codes of http://terminology.hl7.org/ValueSet/v3-ConfidentialityClassification.
+const (
+	V3ConfidentialityClassificationU = "U"
+	V3ConfidentialityClassificationL = "L"
+	V3ConfidentialityClassificationM = "M"
+	V3ConfidentialityClassificationN = "N"
+	V3ConfidentialityClassificationR = "R"
+	V3ConfidentialityClassificationV = "V"
 )

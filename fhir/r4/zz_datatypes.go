@@ -93,19 +93,42 @@ func (x *Address) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.string(`"use":`, x.Use, x.Extra)
-	e.string(`"type":`, x.Type, x.Extra)
-	e.string(`"text":`, x.Text, x.Extra)
-	e.strings(`"line":`, x.Line, x.Extra)
-	e.string(`"city":`, x.City, x.Extra)
-	e.string(`"district":`, x.District, x.Extra)
-	e.string(`"state":`, x.State, x.Extra)
-	e.string(`"postalCode":`, x.PostalCode, x.Extra)
-	e.string(`"country":`, x.Country, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.Use != "" || kept {
+		e.string(`,"use":`, x.Use, x.Extra)
+	}
+	if x.Type != "" || kept {
+		e.string(`,"type":`, x.Type, x.Extra)
+	}
+	if x.Text != "" || kept {
+		e.string(`,"text":`, x.Text, x.Extra)
+	}
+	if len(x.Line) > 0 || kept {
+		e.strings(`,"line":`, x.Line, x.Extra)
+	}
+	if x.City != "" || kept {
+		e.string(`,"city":`, x.City, x.Extra)
+	}
+	if x.District != "" || kept {
+		e.string(`,"district":`, x.District, x.Extra)
+	}
+	if x.State != "" || kept {
+		e.string(`,"state":`, x.State, x.Extra)
+	}
+	if x.PostalCode != "" || kept {
+		e.string(`,"postalCode":`, x.PostalCode, x.Extra)
+	}
+	if x.Country != "" || kept {
+		e.string(`,"country":`, x.Country, x.Extra)
+	}
 	if x.Period != nil {
-		e.name(`"period":`)
+		e.name(`,"period":`)
 		x.Period.marshal(e)
 	}
 	e.extra(x.Extra)
@@ -177,13 +200,28 @@ func (x *Age) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.decimal(`"value":`, x.Value)
-	e.string(`"comparator":`, x.Comparator, x.Extra)
-	e.string(`"unit":`, x.Unit, x.Extra)
-	e.string(`"system":`, x.System, x.Extra)
-	e.string(`"code":`, x.Code, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.Value != "" {
+		e.decimal(`,"value":`, x.Value)
+	}
+	if x.Comparator != "" || kept {
+		e.string(`,"comparator":`, x.Comparator, x.Extra)
+	}
+	if x.Unit != "" || kept {
+		e.string(`,"unit":`, x.Unit, x.Extra)
+	}
+	if x.System != "" || kept {
+		e.string(`,"system":`, x.System, x.Extra)
+	}
+	if x.Code != "" || kept {
+		e.string(`,"code":`, x.Code, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -249,15 +287,26 @@ func (x *Annotation) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
 	if x.AuthorReference != nil {
-		e.name(`"authorReference":`)
+		e.name(`,"authorReference":`)
 		x.AuthorReference.marshal(e)
 	}
-	e.string(`"authorString":`, x.AuthorString, x.Extra)
-	e.string(`"time":`, x.Time, x.Extra)
-	e.string(`"text":`, x.Text, x.Extra)
+	if x.AuthorString != "" || kept {
+		e.string(`,"authorString":`, x.AuthorString, x.Extra)
+	}
+	if x.Time != "" || kept {
+		e.string(`,"time":`, x.Time, x.Extra)
+	}
+	if x.Text != "" || kept {
+		e.string(`,"text":`, x.Text, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -342,16 +391,37 @@ func (x *Attachment) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.string(`"contentType":`, x.ContentType, x.Extra)
-	e.string(`"language":`, x.Language, x.Extra)
-	e.string(`"data":`, x.Data, x.Extra)
-	e.string(`"url":`, x.URL, x.Extra)
-	e.int(`"size":`, x.Size)
-	e.string(`"hash":`, x.Hash, x.Extra)
-	e.string(`"title":`, x.Title, x.Extra)
-	e.string(`"creation":`, x.Creation, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.ContentType != "" || kept {
+		e.string(`,"contentType":`, x.ContentType, x.Extra)
+	}
+	if x.Language != "" || kept {
+		e.string(`,"language":`, x.Language, x.Extra)
+	}
+	if x.Data != "" || kept {
+		e.string(`,"data":`, x.Data, x.Extra)
+	}
+	if x.URL != "" || kept {
+		e.string(`,"url":`, x.URL, x.Extra)
+	}
+	if x.Size != nil {
+		e.int(`,"size":`, x.Size)
+	}
+	if x.Hash != "" || kept {
+		e.string(`,"hash":`, x.Hash, x.Extra)
+	}
+	if x.Title != "" || kept {
+		e.string(`,"title":`, x.Title, x.Extra)
+	}
+	if x.Creation != "" || kept {
+		e.string(`,"creation":`, x.Creation, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -406,10 +476,19 @@ func (x *CodeableConcept) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"coding":`, x.Coding, x.Extra)
-	e.string(`"text":`, x.Text, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.Coding) > 0 || kept {
+		encodeList(e, `,"coding":`, x.Coding, x.Extra)
+	}
+	if x.Text != "" || kept {
+		e.string(`,"text":`, x.Text, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -479,13 +558,28 @@ func (x *Coding) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.string(`"system":`, x.System, x.Extra)
-	e.string(`"version":`, x.Version, x.Extra)
-	e.string(`"code":`, x.Code, x.Extra)
-	e.string(`"display":`, x.Display, x.Extra)
-	e.bool(`"userSelected":`, x.UserSelected)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.System != "" || kept {
+		e.string(`,"system":`, x.System, x.Extra)
+	}
+	if x.Version != "" || kept {
+		e.string(`,"version":`, x.Version, x.Extra)
+	}
+	if x.Code != "" || kept {
+		e.string(`,"code":`, x.Code, x.Extra)
+	}
+	if x.Display != "" || kept {
+		e.string(`,"display":`, x.Display, x.Extra)
+	}
+	if x.UserSelected != nil {
+		e.bool(`,"userSelected":`, x.UserSelected)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -540,10 +634,19 @@ func (x *ContactDetail) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.string(`"name":`, x.Name, x.Extra)
-	encodeList(e, `"telecom":`, x.Telecom, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.Name != "" || kept {
+		e.string(`,"name":`, x.Name, x.Extra)
+	}
+	if len(x.Telecom) > 0 || kept {
+		encodeList(e, `,"telecom":`, x.Telecom, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -614,14 +717,27 @@ func (x *ContactPoint) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.string(`"system":`, x.System, x.Extra)
-	e.string(`"value":`, x.Value, x.Extra)
-	e.string(`"use":`, x.Use, x.Extra)
-	e.int(`"rank":`, x.Rank)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.System != "" || kept {
+		e.string(`,"system":`, x.System, x.Extra)
+	}
+	if x.Value != "" || kept {
+		e.string(`,"value":`, x.Value, x.Extra)
+	}
+	if x.Use != "" || kept {
+		e.string(`,"use":`, x.Use, x.Extra)
+	}
+	if x.Rank != nil {
+		e.int(`,"rank":`, x.Rank)
+	}
 	if x.Period != nil {
-		e.name(`"period":`)
+		e.name(`,"period":`)
 		x.Period.marshal(e)
 	}
 	e.extra(x.Extra)
@@ -683,11 +799,22 @@ func (x *Contributor) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.string(`"type":`, x.Type, x.Extra)
-	e.string(`"name":`, x.Name, x.Extra)
-	encodeList(e, `"contact":`, x.Contact, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.Type != "" || kept {
+		e.string(`,"type":`, x.Type, x.Extra)
+	}
+	if x.Name != "" || kept {
+		e.string(`,"name":`, x.Name, x.Extra)
+	}
+	if len(x.Contact) > 0 || kept {
+		encodeList(e, `,"contact":`, x.Contact, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -757,13 +884,28 @@ func (x *Count) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.decimal(`"value":`, x.Value)
-	e.string(`"comparator":`, x.Comparator, x.Extra)
-	e.string(`"unit":`, x.Unit, x.Extra)
-	e.string(`"system":`, x.System, x.Extra)
-	e.string(`"code":`, x.Code, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.Value != "" {
+		e.decimal(`,"value":`, x.Value)
+	}
+	if x.Comparator != "" || kept {
+		e.string(`,"comparator":`, x.Comparator, x.Extra)
+	}
+	if x.Unit != "" || kept {
+		e.string(`,"unit":`, x.Unit, x.Extra)
+	}
+	if x.System != "" || kept {
+		e.string(`,"system":`, x.System, x.Extra)
+	}
+	if x.Code != "" || kept {
+		e.string(`,"code":`, x.Code, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -855,23 +997,42 @@ func (x *DataRequirement) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.string(`"type":`, x.Type, x.Extra)
-	e.strings(`"profile":`, x.Profile, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.Type != "" || kept {
+		e.string(`,"type":`, x.Type, x.Extra)
+	}
+	if len(x.Profile) > 0 || kept {
+		e.strings(`,"profile":`, x.Profile, x.Extra)
+	}
 	if x.SubjectCodeableConcept != nil {
-		e.name(`"subjectCodeableConcept":`)
+		e.name(`,"subjectCodeableConcept":`)
 		x.SubjectCodeableConcept.marshal(e)
 	}
 	if x.SubjectReference != nil {
-		e.name(`"subjectReference":`)
+		e.name(`,"subjectReference":`)
 		x.SubjectReference.marshal(e)
 	}
-	e.strings(`"mustSupport":`, x.MustSupport, x.Extra)
-	encodeList(e, `"codeFilter":`, x.CodeFilter, x.Extra)
-	encodeList(e, `"dateFilter":`, x.DateFilter, x.Extra)
-	e.int(`"limit":`, x.Limit)
-	encodeList(e, `"sort":`, x.Sort, x.Extra)
+	if len(x.MustSupport) > 0 || kept {
+		e.strings(`,"mustSupport":`, x.MustSupport, x.Extra)
+	}
+	if len(x.CodeFilter) > 0 || kept {
+		encodeList(e, `,"codeFilter":`, x.CodeFilter, x.Extra)
+	}
+	if len(x.DateFilter) > 0 || kept {
+		encodeList(e, `,"dateFilter":`, x.DateFilter, x.Extra)
+	}
+	if x.Limit != nil {
+		e.int(`,"limit":`, x.Limit)
+	}
+	if len(x.Sort) > 0 || kept {
+		encodeList(e, `,"sort":`, x.Sort, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -936,12 +1097,25 @@ func (x *DataRequirementCodeFilter) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.string(`"path":`, x.Path, x.Extra)
-	e.string(`"searchParam":`, x.SearchParam, x.Extra)
-	e.string(`"valueSet":`, x.ValueSet, x.Extra)
-	encodeList(e, `"code":`, x.Code, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.Path != "" || kept {
+		e.string(`,"path":`, x.Path, x.Extra)
+	}
+	if x.SearchParam != "" || kept {
+		e.string(`,"searchParam":`, x.SearchParam, x.Extra)
+	}
+	if x.ValueSet != "" || kept {
+		e.string(`,"valueSet":`, x.ValueSet, x.Extra)
+	}
+	if len(x.Code) > 0 || kept {
+		encodeList(e, `,"code":`, x.Code, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -1013,17 +1187,28 @@ func (x *DataRequirementDateFilter) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.string(`"path":`, x.Path, x.Extra)
-	e.string(`"searchParam":`, x.SearchParam, x.Extra)
-	e.string(`"valueDateTime":`, x.ValueDateTime, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.Path != "" || kept {
+		e.string(`,"path":`, x.Path, x.Extra)
+	}
+	if x.SearchParam != "" || kept {
+		e.string(`,"searchParam":`, x.SearchParam, x.Extra)
+	}
+	if x.ValueDateTime != "" || kept {
+		e.string(`,"valueDateTime":`, x.ValueDateTime, x.Extra)
+	}
 	if x.ValuePeriod != nil {
-		e.name(`"valuePeriod":`)
+		e.name(`,"valuePeriod":`)
 		x.ValuePeriod.marshal(e)
 	}
 	if x.ValueDuration != nil {
-		e.name(`"valueDuration":`)
+		e.name(`,"valueDuration":`)
 		x.ValueDuration.marshal(e)
 	}
 	e.extra(x.Extra)
@@ -1080,10 +1265,19 @@ func (x *DataRequirementSort) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.string(`"path":`, x.Path, x.Extra)
-	e.string(`"direction":`, x.Direction, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.Path != "" || kept {
+		e.string(`,"path":`, x.Path, x.Extra)
+	}
+	if x.Direction != "" || kept {
+		e.string(`,"direction":`, x.Direction, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -1153,13 +1347,28 @@ func (x *Distance) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.decimal(`"value":`, x.Value)
-	e.string(`"comparator":`, x.Comparator, x.Extra)
-	e.string(`"unit":`, x.Unit, x.Extra)
-	e.string(`"system":`, x.System, x.Extra)
-	e.string(`"code":`, x.Code, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.Value != "" {
+		e.decimal(`,"value":`, x.Value)
+	}
+	if x.Comparator != "" || kept {
+		e.string(`,"comparator":`, x.Comparator, x.Extra)
+	}
+	if x.Unit != "" || kept {
+		e.string(`,"unit":`, x.Unit, x.Extra)
+	}
+	if x.System != "" || kept {
+		e.string(`,"system":`, x.System, x.Extra)
+	}
+	if x.Code != "" || kept {
+		e.string(`,"code":`, x.Code, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -1287,45 +1496,64 @@ func (x *Dosage) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	e.int(`"sequence":`, x.Sequence)
-	e.string(`"text":`, x.Text, x.Extra)
-	encodeList(e, `"additionalInstruction":`, x.AdditionalInstruction, x.Extra)
-	e.string(`"patientInstruction":`, x.PatientInstruction, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if x.Sequence != nil {
+		e.int(`,"sequence":`, x.Sequence)
+	}
+	if x.Text != "" || kept {
+		e.string(`,"text":`, x.Text, x.Extra)
+	}
+	if len(x.AdditionalInstruction) > 0 || kept {
+		encodeList(e, `,"additionalInstruction":`, x.AdditionalInstruction, x.Extra)
+	}
+	if x.PatientInstruction != "" || kept {
+		e.string(`,"patientInstruction":`, x.PatientInstruction, x.Extra)
+	}
 	if x.Timing != nil {
-		e.name(`"timing":`)
+		e.name(`,"timing":`)
 		x.Timing.marshal(e)
 	}
-	e.bool(`"asNeededBoolean":`, x.AsNeededBoolean)
+	if x.AsNeededBoolean != nil {
+		e.bool(`,"asNeededBoolean":`, x.AsNeededBoolean)
+	}
 	if x.AsNeededCodeableConcept != nil {
-		e.name(`"asNeededCodeableConcept":`)
+		e.name(`,"asNeededCodeableConcept":`)
 		x.AsNeededCodeableConcept.marshal(e)
 	}
 	if x.Site != nil {
-		e.name(`"site":`)
+		e.name(`,"site":`)
 		x.Site.marshal(e)
 	}
 	if x.Route != nil {
-		e.name(`"route":`)
+		e.name(`,"route":`)
 		x.Route.marshal(e)
 	}
 	if x.Method != nil {
-		e.name(`"method":`)
+		e.name(`,"method":`)
 		x.Method.marshal(e)
 	}
-	encodeList(e, `"doseAndRate":`, x.DoseAndRate, x.Extra)
+	if len(x.DoseAndRate) > 0 || kept {
+		encodeList(e, `,"doseAndRate":`, x.DoseAndRate, x.Extra)
+	}
 	if x.MaxDosePerPeriod != nil {
-		e.name(`"maxDosePerPeriod":`)
+		e.name(`,"maxDosePerPeriod":`)
 		x.MaxDosePerPeriod.marshal(e)
 	}
 	if x.MaxDosePerAdministration != nil {
-		e.name(`"maxDosePerAdministration":`)
+		e.name(`,"maxDosePerAdministration":`)
 		x.MaxDosePerAdministration.marshal(e)
 	}
 	if x.MaxDosePerLifetime != nil {
-		e.name(`"maxDosePerLifetime":`)
+		e.name(`,"maxDosePerLifetime":`)
 		x.MaxDosePerLifetime.marshal(e)
 	}
 	e.extra(x.Extra)
@@ -1408,30 +1636,35 @@ func (x *DosageDoseAndRate) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
 	if x.Type != nil {
-		e.name(`"type":`)
+		e.name(`,"type":`)
 		x.Type.marshal(e)
 	}
 	if x.DoseRange != nil {
-		e.name(`"doseRange":`)
+		e.name(`,"doseRange":`)
 		x.DoseRange.marshal(e)
 	}
 	if x.DoseQuantity != nil {
-		e.name(`"doseQuantity":`)
+		e.name(`,"doseQuantity":`)
 		x.DoseQuantity.marshal(e)
 	}
 	if x.RateRatio != nil {
-		e.name(`"rateRatio":`)
+		e.name(`,"rateRatio":`)
 		x.RateRatio.marshal(e)
 	}
 	if x.RateRange != nil {
-		e.name(`"rateRange":`)
+		e.name(`,"rateRange":`)
 		x.RateRange.marshal(e)
 	}
 	if x.RateQuantity != nil {
-		e.name(`"rateQuantity":`)
+		e.name(`,"rateQuantity":`)
 		x.RateQuantity.marshal(e)
 	}
 	e.extra(x.Extra)
@@ -1503,13 +1736,28 @@ func (x *Duration) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.decimal(`"value":`, x.Value)
-	e.string(`"comparator":`, x.Comparator, x.Extra)
-	e.string(`"unit":`, x.Unit, x.Extra)
-	e.string(`"system":`, x.System, x.Extra)
-	e.string(`"code":`, x.Code, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.Value != "" {
+		e.decimal(`,"value":`, x.Value)
+	}
+	if x.Comparator != "" || kept {
+		e.string(`,"comparator":`, x.Comparator, x.Extra)
+	}
+	if x.Unit != "" || kept {
+		e.string(`,"unit":`, x.Unit, x.Extra)
+	}
+	if x.System != "" || kept {
+		e.string(`,"system":`, x.System, x.Extra)
+	}
+	if x.Code != "" || kept {
+		e.string(`,"code":`, x.Code, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -1579,13 +1827,28 @@ func (x *Expression) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.string(`"description":`, x.Description, x.Extra)
-	e.string(`"name":`, x.Name, x.Extra)
-	e.string(`"language":`, x.Language, x.Extra)
-	e.string(`"expression":`, x.Expression, x.Extra)
-	e.string(`"reference":`, x.Reference, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.Description != "" || kept {
+		e.string(`,"description":`, x.Description, x.Extra)
+	}
+	if x.Name != "" || kept {
+		e.string(`,"name":`, x.Name, x.Extra)
+	}
+	if x.Language != "" || kept {
+		e.string(`,"language":`, x.Language, x.Extra)
+	}
+	if x.Expression != "" || kept {
+		e.string(`,"expression":`, x.Expression, x.Extra)
+	}
+	if x.Reference != "" || kept {
+		e.string(`,"reference":`, x.Reference, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -1916,150 +2179,195 @@ func (x *Extension) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.string(`"url":`, x.URL, x.Extra)
-	e.string(`"valueBase64Binary":`, x.ValueBase64Binary, x.Extra)
-	e.bool(`"valueBoolean":`, x.ValueBoolean)
-	e.string(`"valueCanonical":`, x.ValueCanonical, x.Extra)
-	e.string(`"valueCode":`, x.ValueCode, x.Extra)
-	e.string(`"valueDate":`, x.ValueDate, x.Extra)
-	e.string(`"valueDateTime":`, x.ValueDateTime, x.Extra)
-	e.decimal(`"valueDecimal":`, x.ValueDecimal)
-	e.string(`"valueId":`, x.ValueId, x.Extra)
-	e.string(`"valueInstant":`, x.ValueInstant, x.Extra)
-	e.int(`"valueInteger":`, x.ValueInteger)
-	e.string(`"valueMarkdown":`, x.ValueMarkdown, x.Extra)
-	e.string(`"valueOid":`, x.ValueOid, x.Extra)
-	e.int(`"valuePositiveInt":`, x.ValuePositiveInt)
-	e.string(`"valueString":`, x.ValueString, x.Extra)
-	e.string(`"valueTime":`, x.ValueTime, x.Extra)
-	e.int(`"valueUnsignedInt":`, x.ValueUnsignedInt)
-	e.string(`"valueUri":`, x.ValueUri, x.Extra)
-	e.string(`"valueUrl":`, x.ValueUrl, x.Extra)
-	e.string(`"valueUuid":`, x.ValueUuid, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.URL != "" || kept {
+		e.string(`,"url":`, x.URL, x.Extra)
+	}
+	if x.ValueBase64Binary != "" || kept {
+		e.string(`,"valueBase64Binary":`, x.ValueBase64Binary, x.Extra)
+	}
+	if x.ValueBoolean != nil {
+		e.bool(`,"valueBoolean":`, x.ValueBoolean)
+	}
+	if x.ValueCanonical != "" || kept {
+		e.string(`,"valueCanonical":`, x.ValueCanonical, x.Extra)
+	}
+	if x.ValueCode != "" || kept {
+		e.string(`,"valueCode":`, x.ValueCode, x.Extra)
+	}
+	if x.ValueDate != "" || kept {
+		e.string(`,"valueDate":`, x.ValueDate, x.Extra)
+	}
+	if x.ValueDateTime != "" || kept {
+		e.string(`,"valueDateTime":`, x.ValueDateTime, x.Extra)
+	}
+	if x.ValueDecimal != "" {
+		e.decimal(`,"valueDecimal":`, x.ValueDecimal)
+	}
+	if x.ValueId != "" || kept {
+		e.string(`,"valueId":`, x.ValueId, x.Extra)
+	}
+	if x.ValueInstant != "" || kept {
+		e.string(`,"valueInstant":`, x.ValueInstant, x.Extra)
+	}
+	if x.ValueInteger != nil {
+		e.int(`,"valueInteger":`, x.ValueInteger)
+	}
+	if x.ValueMarkdown != "" || kept {
+		e.string(`,"valueMarkdown":`, x.ValueMarkdown, x.Extra)
+	}
+	if x.ValueOid != "" || kept {
+		e.string(`,"valueOid":`, x.ValueOid, x.Extra)
+	}
+	if x.ValuePositiveInt != nil {
+		e.int(`,"valuePositiveInt":`, x.ValuePositiveInt)
+	}
+	if x.ValueString != "" || kept {
+		e.string(`,"valueString":`, x.ValueString, x.Extra)
+	}
+	if x.ValueTime != "" || kept {
+		e.string(`,"valueTime":`, x.ValueTime, x.Extra)
+	}
+	if x.ValueUnsignedInt != nil {
+		e.int(`,"valueUnsignedInt":`, x.ValueUnsignedInt)
+	}
+	if x.ValueUri != "" || kept {
+		e.string(`,"valueUri":`, x.ValueUri, x.Extra)
+	}
+	if x.ValueUrl != "" || kept {
+		e.string(`,"valueUrl":`, x.ValueUrl, x.Extra)
+	}
+	if x.ValueUuid != "" || kept {
+		e.string(`,"valueUuid":`, x.ValueUuid, x.Extra)
+	}
 	if x.ValueAddress != nil {
-		e.name(`"valueAddress":`)
+		e.name(`,"valueAddress":`)
 		x.ValueAddress.marshal(e)
 	}
 	if x.ValueAge != nil {
-		e.name(`"valueAge":`)
+		e.name(`,"valueAge":`)
 		x.ValueAge.marshal(e)
 	}
 	if x.ValueAnnotation != nil {
-		e.name(`"valueAnnotation":`)
+		e.name(`,"valueAnnotation":`)
 		x.ValueAnnotation.marshal(e)
 	}
 	if x.ValueAttachment != nil {
-		e.name(`"valueAttachment":`)
+		e.name(`,"valueAttachment":`)
 		x.ValueAttachment.marshal(e)
 	}
 	if x.ValueCodeableConcept != nil {
-		e.name(`"valueCodeableConcept":`)
+		e.name(`,"valueCodeableConcept":`)
 		x.ValueCodeableConcept.marshal(e)
 	}
 	if x.ValueCoding != nil {
-		e.name(`"valueCoding":`)
+		e.name(`,"valueCoding":`)
 		x.ValueCoding.marshal(e)
 	}
 	if x.ValueContactPoint != nil {
-		e.name(`"valueContactPoint":`)
+		e.name(`,"valueContactPoint":`)
 		x.ValueContactPoint.marshal(e)
 	}
 	if x.ValueCount != nil {
-		e.name(`"valueCount":`)
+		e.name(`,"valueCount":`)
 		x.ValueCount.marshal(e)
 	}
 	if x.ValueDistance != nil {
-		e.name(`"valueDistance":`)
+		e.name(`,"valueDistance":`)
 		x.ValueDistance.marshal(e)
 	}
 	if x.ValueDuration != nil {
-		e.name(`"valueDuration":`)
+		e.name(`,"valueDuration":`)
 		x.ValueDuration.marshal(e)
 	}
 	if x.ValueHumanName != nil {
-		e.name(`"valueHumanName":`)
+		e.name(`,"valueHumanName":`)
 		x.ValueHumanName.marshal(e)
 	}
 	if x.ValueIdentifier != nil {
-		e.name(`"valueIdentifier":`)
+		e.name(`,"valueIdentifier":`)
 		x.ValueIdentifier.marshal(e)
 	}
 	if x.ValueMoney != nil {
-		e.name(`"valueMoney":`)
+		e.name(`,"valueMoney":`)
 		x.ValueMoney.marshal(e)
 	}
 	if x.ValuePeriod != nil {
-		e.name(`"valuePeriod":`)
+		e.name(`,"valuePeriod":`)
 		x.ValuePeriod.marshal(e)
 	}
 	if x.ValueQuantity != nil {
-		e.name(`"valueQuantity":`)
+		e.name(`,"valueQuantity":`)
 		x.ValueQuantity.marshal(e)
 	}
 	if x.ValueRange != nil {
-		e.name(`"valueRange":`)
+		e.name(`,"valueRange":`)
 		x.ValueRange.marshal(e)
 	}
 	if x.ValueRatio != nil {
-		e.name(`"valueRatio":`)
+		e.name(`,"valueRatio":`)
 		x.ValueRatio.marshal(e)
 	}
 	if x.ValueReference != nil {
-		e.name(`"valueReference":`)
+		e.name(`,"valueReference":`)
 		x.ValueReference.marshal(e)
 	}
 	if x.ValueSampledData != nil {
-		e.name(`"valueSampledData":`)
+		e.name(`,"valueSampledData":`)
 		x.ValueSampledData.marshal(e)
 	}
 	if x.ValueSignature != nil {
-		e.name(`"valueSignature":`)
+		e.name(`,"valueSignature":`)
 		x.ValueSignature.marshal(e)
 	}
 	if x.ValueTiming != nil {
-		e.name(`"valueTiming":`)
+		e.name(`,"valueTiming":`)
 		x.ValueTiming.marshal(e)
 	}
 	if x.ValueContactDetail != nil {
-		e.name(`"valueContactDetail":`)
+		e.name(`,"valueContactDetail":`)
 		x.ValueContactDetail.marshal(e)
 	}
 	if x.ValueContributor != nil {
-		e.name(`"valueContributor":`)
+		e.name(`,"valueContributor":`)
 		x.ValueContributor.marshal(e)
 	}
 	if x.ValueDataRequirement != nil {
-		e.name(`"valueDataRequirement":`)
+		e.name(`,"valueDataRequirement":`)
 		x.ValueDataRequirement.marshal(e)
 	}
 	if x.ValueExpression != nil {
-		e.name(`"valueExpression":`)
+		e.name(`,"valueExpression":`)
 		x.ValueExpression.marshal(e)
 	}
 	if x.ValueParameterDefinition != nil {
-		e.name(`"valueParameterDefinition":`)
+		e.name(`,"valueParameterDefinition":`)
 		x.ValueParameterDefinition.marshal(e)
 	}
 	if x.ValueRelatedArtifact != nil {
-		e.name(`"valueRelatedArtifact":`)
+		e.name(`,"valueRelatedArtifact":`)
 		x.ValueRelatedArtifact.marshal(e)
 	}
 	if x.ValueTriggerDefinition != nil {
-		e.name(`"valueTriggerDefinition":`)
+		e.name(`,"valueTriggerDefinition":`)
 		x.ValueTriggerDefinition.marshal(e)
 	}
 	if x.ValueUsageContext != nil {
-		e.name(`"valueUsageContext":`)
+		e.name(`,"valueUsageContext":`)
 		x.ValueUsageContext.marshal(e)
 	}
 	if x.ValueDosage != nil {
-		e.name(`"valueDosage":`)
+		e.name(`,"valueDosage":`)
 		x.ValueDosage.marshal(e)
 	}
 	if x.ValueMeta != nil {
-		e.name(`"valueMeta":`)
+		e.name(`,"valueMeta":`)
 		x.ValueMeta.marshal(e)
 	}
 	e.extra(x.Extra)
@@ -2142,16 +2450,33 @@ func (x *HumanName) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.string(`"use":`, x.Use, x.Extra)
-	e.string(`"text":`, x.Text, x.Extra)
-	e.string(`"family":`, x.Family, x.Extra)
-	e.strings(`"given":`, x.Given, x.Extra)
-	e.strings(`"prefix":`, x.Prefix, x.Extra)
-	e.strings(`"suffix":`, x.Suffix, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.Use != "" || kept {
+		e.string(`,"use":`, x.Use, x.Extra)
+	}
+	if x.Text != "" || kept {
+		e.string(`,"text":`, x.Text, x.Extra)
+	}
+	if x.Family != "" || kept {
+		e.string(`,"family":`, x.Family, x.Extra)
+	}
+	if len(x.Given) > 0 || kept {
+		e.strings(`,"given":`, x.Given, x.Extra)
+	}
+	if len(x.Prefix) > 0 || kept {
+		e.strings(`,"prefix":`, x.Prefix, x.Extra)
+	}
+	if len(x.Suffix) > 0 || kept {
+		e.strings(`,"suffix":`, x.Suffix, x.Extra)
+	}
 	if x.Period != nil {
-		e.name(`"period":`)
+		e.name(`,"period":`)
 		x.Period.marshal(e)
 	}
 	e.extra(x.Extra)
@@ -2231,21 +2556,32 @@ func (x *Identifier) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.string(`"use":`, x.Use, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.Use != "" || kept {
+		e.string(`,"use":`, x.Use, x.Extra)
+	}
 	if x.Type != nil {
-		e.name(`"type":`)
+		e.name(`,"type":`)
 		x.Type.marshal(e)
 	}
-	e.string(`"system":`, x.System, x.Extra)
-	e.string(`"value":`, x.Value, x.Extra)
+	if x.System != "" || kept {
+		e.string(`,"system":`, x.System, x.Extra)
+	}
+	if x.Value != "" || kept {
+		e.string(`,"value":`, x.Value, x.Extra)
+	}
 	if x.Period != nil {
-		e.name(`"period":`)
+		e.name(`,"period":`)
 		x.Period.marshal(e)
 	}
 	if x.Assigner != nil {
-		e.name(`"assigner":`)
+		e.name(`,"assigner":`)
 		x.Assigner.marshal(e)
 	}
 	e.extra(x.Extra)
@@ -2322,14 +2658,31 @@ func (x *Meta) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.string(`"versionId":`, x.VersionId, x.Extra)
-	e.string(`"lastUpdated":`, x.LastUpdated, x.Extra)
-	e.string(`"source":`, x.Source, x.Extra)
-	e.strings(`"profile":`, x.Profile, x.Extra)
-	encodeList(e, `"security":`, x.Security, x.Extra)
-	encodeList(e, `"tag":`, x.Tag, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.VersionId != "" || kept {
+		e.string(`,"versionId":`, x.VersionId, x.Extra)
+	}
+	if x.LastUpdated != "" || kept {
+		e.string(`,"lastUpdated":`, x.LastUpdated, x.Extra)
+	}
+	if x.Source != "" || kept {
+		e.string(`,"source":`, x.Source, x.Extra)
+	}
+	if len(x.Profile) > 0 || kept {
+		e.strings(`,"profile":`, x.Profile, x.Extra)
+	}
+	if len(x.Security) > 0 || kept {
+		encodeList(e, `,"security":`, x.Security, x.Extra)
+	}
+	if len(x.Tag) > 0 || kept {
+		encodeList(e, `,"tag":`, x.Tag, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -2384,10 +2737,19 @@ func (x *Money) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.decimal(`"value":`, x.Value)
-	e.string(`"currency":`, x.Currency, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.Value != "" {
+		e.decimal(`,"value":`, x.Value)
+	}
+	if x.Currency != "" || kept {
+		e.string(`,"currency":`, x.Currency, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -2442,10 +2804,19 @@ func (x *Narrative) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.string(`"status":`, x.Status, x.Extra)
-	e.string(`"div":`, x.Div, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.Status != "" || kept {
+		e.string(`,"status":`, x.Status, x.Extra)
+	}
+	if x.Div != "" || kept {
+		e.string(`,"div":`, x.Div, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -2525,15 +2896,34 @@ func (x *ParameterDefinition) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.string(`"name":`, x.Name, x.Extra)
-	e.string(`"use":`, x.Use, x.Extra)
-	e.int(`"min":`, x.Min)
-	e.string(`"max":`, x.Max, x.Extra)
-	e.string(`"documentation":`, x.Documentation, x.Extra)
-	e.string(`"type":`, x.Type, x.Extra)
-	e.string(`"profile":`, x.Profile, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.Name != "" || kept {
+		e.string(`,"name":`, x.Name, x.Extra)
+	}
+	if x.Use != "" || kept {
+		e.string(`,"use":`, x.Use, x.Extra)
+	}
+	if x.Min != nil {
+		e.int(`,"min":`, x.Min)
+	}
+	if x.Max != "" || kept {
+		e.string(`,"max":`, x.Max, x.Extra)
+	}
+	if x.Documentation != "" || kept {
+		e.string(`,"documentation":`, x.Documentation, x.Extra)
+	}
+	if x.Type != "" || kept {
+		e.string(`,"type":`, x.Type, x.Extra)
+	}
+	if x.Profile != "" || kept {
+		e.string(`,"profile":`, x.Profile, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -2588,10 +2978,19 @@ func (x *Period) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.string(`"start":`, x.Start, x.Extra)
-	e.string(`"end":`, x.End, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.Start != "" || kept {
+		e.string(`,"start":`, x.Start, x.Extra)
+	}
+	if x.End != "" || kept {
+		e.string(`,"end":`, x.End, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -2661,13 +3060,28 @@ func (x *Quantity) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.decimal(`"value":`, x.Value)
-	e.string(`"comparator":`, x.Comparator, x.Extra)
-	e.string(`"unit":`, x.Unit, x.Extra)
-	e.string(`"system":`, x.System, x.Extra)
-	e.string(`"code":`, x.Code, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.Value != "" {
+		e.decimal(`,"value":`, x.Value)
+	}
+	if x.Comparator != "" || kept {
+		e.string(`,"comparator":`, x.Comparator, x.Extra)
+	}
+	if x.Unit != "" || kept {
+		e.string(`,"unit":`, x.Unit, x.Extra)
+	}
+	if x.System != "" || kept {
+		e.string(`,"system":`, x.System, x.Extra)
+	}
+	if x.Code != "" || kept {
+		e.string(`,"code":`, x.Code, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -2724,14 +3138,19 @@ func (x *Range) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
 	if x.Low != nil {
-		e.name(`"low":`)
+		e.name(`,"low":`)
 		x.Low.marshal(e)
 	}
 	if x.High != nil {
-		e.name(`"high":`)
+		e.name(`,"high":`)
 		x.High.marshal(e)
 	}
 	e.extra(x.Extra)
@@ -2790,14 +3209,19 @@ func (x *Ratio) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
 	if x.Numerator != nil {
-		e.name(`"numerator":`)
+		e.name(`,"numerator":`)
 		x.Numerator.marshal(e)
 	}
 	if x.Denominator != nil {
-		e.name(`"denominator":`)
+		e.name(`,"denominator":`)
 		x.Denominator.marshal(e)
 	}
 	e.extra(x.Extra)
@@ -2865,15 +3289,26 @@ func (x *Reference) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.string(`"reference":`, x.Reference, x.Extra)
-	e.string(`"type":`, x.Type, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.Reference != "" || kept {
+		e.string(`,"reference":`, x.Reference, x.Extra)
+	}
+	if x.Type != "" || kept {
+		e.string(`,"type":`, x.Type, x.Extra)
+	}
 	if x.Identifier != nil {
-		e.name(`"identifier":`)
+		e.name(`,"identifier":`)
 		x.Identifier.marshal(e)
 	}
-	e.string(`"display":`, x.Display, x.Extra)
+	if x.Display != "" || kept {
+		e.string(`,"display":`, x.Display, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -2954,18 +3389,35 @@ func (x *RelatedArtifact) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.string(`"type":`, x.Type, x.Extra)
-	e.string(`"label":`, x.Label, x.Extra)
-	e.string(`"display":`, x.Display, x.Extra)
-	e.string(`"citation":`, x.Citation, x.Extra)
-	e.string(`"url":`, x.URL, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.Type != "" || kept {
+		e.string(`,"type":`, x.Type, x.Extra)
+	}
+	if x.Label != "" || kept {
+		e.string(`,"label":`, x.Label, x.Extra)
+	}
+	if x.Display != "" || kept {
+		e.string(`,"display":`, x.Display, x.Extra)
+	}
+	if x.Citation != "" || kept {
+		e.string(`,"citation":`, x.Citation, x.Extra)
+	}
+	if x.URL != "" || kept {
+		e.string(`,"url":`, x.URL, x.Extra)
+	}
 	if x.Document != nil {
-		e.name(`"document":`)
+		e.name(`,"document":`)
 		x.Document.marshal(e)
 	}
-	e.string(`"resource":`, x.Resource, x.Extra)
+	if x.Resource != "" || kept {
+		e.string(`,"resource":`, x.Resource, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -3046,18 +3498,35 @@ func (x *SampledData) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
 	if x.Origin != nil {
-		e.name(`"origin":`)
+		e.name(`,"origin":`)
 		x.Origin.marshal(e)
 	}
-	e.decimal(`"period":`, x.Period)
-	e.decimal(`"factor":`, x.Factor)
-	e.decimal(`"lowerLimit":`, x.LowerLimit)
-	e.decimal(`"upperLimit":`, x.UpperLimit)
-	e.int(`"dimensions":`, x.Dimensions)
-	e.string(`"data":`, x.Data, x.Extra)
+	if x.Period != "" {
+		e.decimal(`,"period":`, x.Period)
+	}
+	if x.Factor != "" {
+		e.decimal(`,"factor":`, x.Factor)
+	}
+	if x.LowerLimit != "" {
+		e.decimal(`,"lowerLimit":`, x.LowerLimit)
+	}
+	if x.UpperLimit != "" {
+		e.decimal(`,"upperLimit":`, x.UpperLimit)
+	}
+	if x.Dimensions != nil {
+		e.int(`,"dimensions":`, x.Dimensions)
+	}
+	if x.Data != "" || kept {
+		e.string(`,"data":`, x.Data, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -3139,21 +3608,36 @@ func (x *Signature) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"type":`, x.Type, x.Extra)
-	e.string(`"when":`, x.When, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.Type) > 0 || kept {
+		encodeList(e, `,"type":`, x.Type, x.Extra)
+	}
+	if x.When != "" || kept {
+		e.string(`,"when":`, x.When, x.Extra)
+	}
 	if x.Who != nil {
-		e.name(`"who":`)
+		e.name(`,"who":`)
 		x.Who.marshal(e)
 	}
 	if x.OnBehalfOf != nil {
-		e.name(`"onBehalfOf":`)
+		e.name(`,"onBehalfOf":`)
 		x.OnBehalfOf.marshal(e)
 	}
-	e.string(`"targetFormat":`, x.TargetFormat, x.Extra)
-	e.string(`"sigFormat":`, x.SigFormat, x.Extra)
-	e.string(`"data":`, x.Data, x.Extra)
+	if x.TargetFormat != "" || kept {
+		e.string(`,"targetFormat":`, x.TargetFormat, x.Extra)
+	}
+	if x.SigFormat != "" || kept {
+		e.string(`,"sigFormat":`, x.SigFormat, x.Extra)
+	}
+	if x.Data != "" || kept {
+		e.string(`,"data":`, x.Data, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -3220,16 +3704,25 @@ func (x *Timing) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	e.strings(`"event":`, x.Event, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if len(x.Event) > 0 || kept {
+		e.strings(`,"event":`, x.Event, x.Extra)
+	}
 	if x.Repeat != nil {
-		e.name(`"repeat":`)
+		e.name(`,"repeat":`)
 		x.Repeat.marshal(e)
 	}
 	if x.Code != nil {
-		e.name(`"code":`)
+		e.name(`,"code":`)
 		x.Code.marshal(e)
 	}
 	e.extra(x.Extra)
@@ -3364,34 +3857,67 @@ func (x *TimingRepeat) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
 	if x.BoundsDuration != nil {
-		e.name(`"boundsDuration":`)
+		e.name(`,"boundsDuration":`)
 		x.BoundsDuration.marshal(e)
 	}
 	if x.BoundsRange != nil {
-		e.name(`"boundsRange":`)
+		e.name(`,"boundsRange":`)
 		x.BoundsRange.marshal(e)
 	}
 	if x.BoundsPeriod != nil {
-		e.name(`"boundsPeriod":`)
+		e.name(`,"boundsPeriod":`)
 		x.BoundsPeriod.marshal(e)
 	}
-	e.int(`"count":`, x.Count)
-	e.int(`"countMax":`, x.CountMax)
-	e.decimal(`"duration":`, x.Duration)
-	e.decimal(`"durationMax":`, x.DurationMax)
-	e.string(`"durationUnit":`, x.DurationUnit, x.Extra)
-	e.int(`"frequency":`, x.Frequency)
-	e.int(`"frequencyMax":`, x.FrequencyMax)
-	e.decimal(`"period":`, x.Period)
-	e.decimal(`"periodMax":`, x.PeriodMax)
-	e.string(`"periodUnit":`, x.PeriodUnit, x.Extra)
-	e.strings(`"dayOfWeek":`, x.DayOfWeek, x.Extra)
-	e.strings(`"timeOfDay":`, x.TimeOfDay, x.Extra)
-	e.strings(`"when":`, x.When, x.Extra)
-	e.int(`"offset":`, x.Offset)
+	if x.Count != nil {
+		e.int(`,"count":`, x.Count)
+	}
+	if x.CountMax != nil {
+		e.int(`,"countMax":`, x.CountMax)
+	}
+	if x.Duration != "" {
+		e.decimal(`,"duration":`, x.Duration)
+	}
+	if x.DurationMax != "" {
+		e.decimal(`,"durationMax":`, x.DurationMax)
+	}
+	if x.DurationUnit != "" || kept {
+		e.string(`,"durationUnit":`, x.DurationUnit, x.Extra)
+	}
+	if x.Frequency != nil {
+		e.int(`,"frequency":`, x.Frequency)
+	}
+	if x.FrequencyMax != nil {
+		e.int(`,"frequencyMax":`, x.FrequencyMax)
+	}
+	if x.Period != "" {
+		e.decimal(`,"period":`, x.Period)
+	}
+	if x.PeriodMax != "" {
+		e.decimal(`,"periodMax":`, x.PeriodMax)
+	}
+	if x.PeriodUnit != "" || kept {
+		e.string(`,"periodUnit":`, x.PeriodUnit, x.Extra)
+	}
+	if len(x.DayOfWeek) > 0 || kept {
+		e.strings(`,"dayOfWeek":`, x.DayOfWeek, x.Extra)
+	}
+	if len(x.TimeOfDay) > 0 || kept {
+		e.strings(`,"timeOfDay":`, x.TimeOfDay, x.Extra)
+	}
+	if len(x.When) > 0 || kept {
+		e.strings(`,"when":`, x.When, x.Extra)
+	}
+	if x.Offset != nil {
+		e.int(`,"offset":`, x.Offset)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -3479,23 +4005,38 @@ func (x *TriggerDefinition) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	e.string(`"type":`, x.Type, x.Extra)
-	e.string(`"name":`, x.Name, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if x.Type != "" || kept {
+		e.string(`,"type":`, x.Type, x.Extra)
+	}
+	if x.Name != "" || kept {
+		e.string(`,"name":`, x.Name, x.Extra)
+	}
 	if x.TimingTiming != nil {
-		e.name(`"timingTiming":`)
+		e.name(`,"timingTiming":`)
 		x.TimingTiming.marshal(e)
 	}
 	if x.TimingReference != nil {
-		e.name(`"timingReference":`)
+		e.name(`,"timingReference":`)
 		x.TimingReference.marshal(e)
 	}
-	e.string(`"timingDate":`, x.TimingDate, x.Extra)
-	e.string(`"timingDateTime":`, x.TimingDateTime, x.Extra)
-	encodeList(e, `"data":`, x.Data, x.Extra)
+	if x.TimingDate != "" || kept {
+		e.string(`,"timingDate":`, x.TimingDate, x.Extra)
+	}
+	if x.TimingDateTime != "" || kept {
+		e.string(`,"timingDateTime":`, x.TimingDateTime, x.Extra)
+	}
+	if len(x.Data) > 0 || kept {
+		encodeList(e, `,"data":`, x.Data, x.Extra)
+	}
 	if x.Condition != nil {
-		e.name(`"condition":`)
+		e.name(`,"condition":`)
 		x.Condition.marshal(e)
 	}
 	e.extra(x.Extra)
@@ -3572,26 +4113,31 @@ func (x *UsageContext) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
 	if x.Code != nil {
-		e.name(`"code":`)
+		e.name(`,"code":`)
 		x.Code.marshal(e)
 	}
 	if x.ValueCodeableConcept != nil {
-		e.name(`"valueCodeableConcept":`)
+		e.name(`,"valueCodeableConcept":`)
 		x.ValueCodeableConcept.marshal(e)
 	}
 	if x.ValueQuantity != nil {
-		e.name(`"valueQuantity":`)
+		e.name(`,"valueQuantity":`)
 		x.ValueQuantity.marshal(e)
 	}
 	if x.ValueRange != nil {
-		e.name(`"valueRange":`)
+		e.name(`,"valueRange":`)
 		x.ValueRange.marshal(e)
 	}
 	if x.ValueReference != nil {
-		e.name(`"valueReference":`)
+		e.name(`,"valueReference":`)
 		x.ValueReference.marshal(e)
 	}
 	e.extra(x.Extra)

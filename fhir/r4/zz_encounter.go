@@ -210,69 +210,110 @@ func (x *Encounter) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.name(`"resourceType":"Encounter"`)
-	e.string(`"id":`, x.ID, x.Extra)
+	kept := len(x.Extra) > 0
+	e.name(`,"resourceType":"Encounter"`)
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
 	if x.Meta != nil {
-		e.name(`"meta":`)
+		e.name(`,"meta":`)
 		x.Meta.marshal(e)
 	}
-	e.string(`"implicitRules":`, x.ImplicitRules, x.Extra)
-	e.string(`"language":`, x.Language, x.Extra)
+	if x.ImplicitRules != "" || kept {
+		e.string(`,"implicitRules":`, x.ImplicitRules, x.Extra)
+	}
+	if x.Language != "" || kept {
+		e.string(`,"language":`, x.Language, x.Extra)
+	}
 	if x.Text != nil {
-		e.name(`"text":`)
+		e.name(`,"text":`)
 		x.Text.marshal(e)
 	}
-	e.resources(`"contained":`, x.Contained, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	encodeList(e, `"identifier":`, x.Identifier, x.Extra)
-	e.string(`"status":`, x.Status, x.Extra)
-	encodeList(e, `"statusHistory":`, x.StatusHistory, x.Extra)
+	if len(x.Contained) > 0 || kept {
+		e.resources(`,"contained":`, x.Contained, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if len(x.Identifier) > 0 || kept {
+		encodeList(e, `,"identifier":`, x.Identifier, x.Extra)
+	}
+	if x.Status != "" || kept {
+		e.string(`,"status":`, x.Status, x.Extra)
+	}
+	if len(x.StatusHistory) > 0 || kept {
+		encodeList(e, `,"statusHistory":`, x.StatusHistory, x.Extra)
+	}
 	if x.Class != nil {
-		e.name(`"class":`)
+		e.name(`,"class":`)
 		x.Class.marshal(e)
 	}
-	encodeList(e, `"classHistory":`, x.ClassHistory, x.Extra)
-	encodeList(e, `"type":`, x.Type, x.Extra)
+	if len(x.ClassHistory) > 0 || kept {
+		encodeList(e, `,"classHistory":`, x.ClassHistory, x.Extra)
+	}
+	if len(x.Type) > 0 || kept {
+		encodeList(e, `,"type":`, x.Type, x.Extra)
+	}
 	if x.ServiceType != nil {
-		e.name(`"serviceType":`)
+		e.name(`,"serviceType":`)
 		x.ServiceType.marshal(e)
 	}
 	if x.Priority != nil {
-		e.name(`"priority":`)
+		e.name(`,"priority":`)
 		x.Priority.marshal(e)
 	}
 	if x.Subject != nil {
-		e.name(`"subject":`)
+		e.name(`,"subject":`)
 		x.Subject.marshal(e)
 	}
-	encodeList(e, `"episodeOfCare":`, x.EpisodeOfCare, x.Extra)
-	encodeList(e, `"basedOn":`, x.BasedOn, x.Extra)
-	encodeList(e, `"participant":`, x.Participant, x.Extra)
-	encodeList(e, `"appointment":`, x.Appointment, x.Extra)
+	if len(x.EpisodeOfCare) > 0 || kept {
+		encodeList(e, `,"episodeOfCare":`, x.EpisodeOfCare, x.Extra)
+	}
+	if len(x.BasedOn) > 0 || kept {
+		encodeList(e, `,"basedOn":`, x.BasedOn, x.Extra)
+	}
+	if len(x.Participant) > 0 || kept {
+		encodeList(e, `,"participant":`, x.Participant, x.Extra)
+	}
+	if len(x.Appointment) > 0 || kept {
+		encodeList(e, `,"appointment":`, x.Appointment, x.Extra)
+	}
 	if x.Period != nil {
-		e.name(`"period":`)
+		e.name(`,"period":`)
 		x.Period.marshal(e)
 	}
 	if x.Length != nil {
-		e.name(`"length":`)
+		e.name(`,"length":`)
 		x.Length.marshal(e)
 	}
-	encodeList(e, `"reasonCode":`, x.ReasonCode, x.Extra)
-	encodeList(e, `"reasonReference":`, x.ReasonReference, x.Extra)
-	encodeList(e, `"diagnosis":`, x.Diagnosis, x.Extra)
-	encodeList(e, `"account":`, x.Account, x.Extra)
+	if len(x.ReasonCode) > 0 || kept {
+		encodeList(e, `,"reasonCode":`, x.ReasonCode, x.Extra)
+	}
+	if len(x.ReasonReference) > 0 || kept {
+		encodeList(e, `,"reasonReference":`, x.ReasonReference, x.Extra)
+	}
+	if len(x.Diagnosis) > 0 || kept {
+		encodeList(e, `,"diagnosis":`, x.Diagnosis, x.Extra)
+	}
+	if len(x.Account) > 0 || kept {
+		encodeList(e, `,"account":`, x.Account, x.Extra)
+	}
 	if x.Hospitalization != nil {
-		e.name(`"hospitalization":`)
+		e.name(`,"hospitalization":`)
 		x.Hospitalization.marshal(e)
 	}
-	encodeList(e, `"location":`, x.Location, x.Extra)
+	if len(x.Location) > 0 || kept {
+		encodeList(e, `,"location":`, x.Location, x.Extra)
+	}
 	if x.ServiceProvider != nil {
-		e.name(`"serviceProvider":`)
+		e.name(`,"serviceProvider":`)
 		x.ServiceProvider.marshal(e)
 	}
 	if x.PartOf != nil {
-		e.name(`"partOf":`)
+		e.name(`,"partOf":`)
 		x.PartOf.marshal(e)
 	}
 	e.extra(x.Extra)
@@ -336,15 +377,22 @@ func (x *EncounterClassHistory) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
 	if x.Class != nil {
-		e.name(`"class":`)
+		e.name(`,"class":`)
 		x.Class.marshal(e)
 	}
 	if x.Period != nil {
-		e.name(`"period":`)
+		e.name(`,"period":`)
 		x.Period.marshal(e)
 	}
 	e.extra(x.Extra)
@@ -413,18 +461,27 @@ func (x *EncounterDiagnosis) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
 	if x.Condition != nil {
-		e.name(`"condition":`)
+		e.name(`,"condition":`)
 		x.Condition.marshal(e)
 	}
 	if x.Use != nil {
-		e.name(`"use":`)
+		e.name(`,"use":`)
 		x.Use.marshal(e)
 	}
-	e.int(`"rank":`, x.Rank)
+	if x.Rank != nil {
+		e.int(`,"rank":`, x.Rank)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -525,34 +582,47 @@ func (x *EncounterHospitalization) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
 	if x.PreAdmissionIdentifier != nil {
-		e.name(`"preAdmissionIdentifier":`)
+		e.name(`,"preAdmissionIdentifier":`)
 		x.PreAdmissionIdentifier.marshal(e)
 	}
 	if x.Origin != nil {
-		e.name(`"origin":`)
+		e.name(`,"origin":`)
 		x.Origin.marshal(e)
 	}
 	if x.AdmitSource != nil {
-		e.name(`"admitSource":`)
+		e.name(`,"admitSource":`)
 		x.AdmitSource.marshal(e)
 	}
 	if x.ReAdmission != nil {
-		e.name(`"reAdmission":`)
+		e.name(`,"reAdmission":`)
 		x.ReAdmission.marshal(e)
 	}
-	encodeList(e, `"dietPreference":`, x.DietPreference, x.Extra)
-	encodeList(e, `"specialCourtesy":`, x.SpecialCourtesy, x.Extra)
-	encodeList(e, `"specialArrangement":`, x.SpecialArrangement, x.Extra)
+	if len(x.DietPreference) > 0 || kept {
+		encodeList(e, `,"dietPreference":`, x.DietPreference, x.Extra)
+	}
+	if len(x.SpecialCourtesy) > 0 || kept {
+		encodeList(e, `,"specialCourtesy":`, x.SpecialCourtesy, x.Extra)
+	}
+	if len(x.SpecialArrangement) > 0 || kept {
+		encodeList(e, `,"specialArrangement":`, x.SpecialArrangement, x.Extra)
+	}
 	if x.Destination != nil {
-		e.name(`"destination":`)
+		e.name(`,"destination":`)
 		x.Destination.marshal(e)
 	}
 	if x.DischargeDisposition != nil {
-		e.name(`"dischargeDisposition":`)
+		e.name(`,"dischargeDisposition":`)
 		x.DischargeDisposition.marshal(e)
 	}
 	e.extra(x.Extra)
@@ -627,20 +697,29 @@ func (x *EncounterLocation) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
 	if x.Location != nil {
-		e.name(`"location":`)
+		e.name(`,"location":`)
 		x.Location.marshal(e)
 	}
-	e.string(`"status":`, x.Status, x.Extra)
+	if x.Status != "" || kept {
+		e.string(`,"status":`, x.Status, x.Extra)
+	}
 	if x.PhysicalType != nil {
-		e.name(`"physicalType":`)
+		e.name(`,"physicalType":`)
 		x.PhysicalType.marshal(e)
 	}
 	if x.Period != nil {
-		e.name(`"period":`)
+		e.name(`,"period":`)
 		x.Period.marshal(e)
 	}
 	e.extra(x.Extra)
@@ -709,16 +788,25 @@ func (x *EncounterParticipant) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	encodeList(e, `"type":`, x.Type, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if len(x.Type) > 0 || kept {
+		encodeList(e, `,"type":`, x.Type, x.Extra)
+	}
 	if x.Period != nil {
-		e.name(`"period":`)
+		e.name(`,"period":`)
 		x.Period.marshal(e)
 	}
 	if x.Individual != nil {
-		e.name(`"individual":`)
+		e.name(`,"individual":`)
 		x.Individual.marshal(e)
 	}
 	e.extra(x.Extra)
@@ -781,12 +869,21 @@ func (x *EncounterStatusHistory) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	e.string(`"status":`, x.Status, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if x.Status != "" || kept {
+		e.string(`,"status":`, x.Status, x.Extra)
+	}
 	if x.Period != nil {
-		e.name(`"period":`)
+		e.name(`,"period":`)
 		x.Period.marshal(e)
 	}
 	e.extra(x.Extra)

@@ -177,56 +177,91 @@ func (x *Location) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.name(`"resourceType":"Location"`)
-	e.string(`"id":`, x.ID, x.Extra)
+	kept := len(x.Extra) > 0
+	e.name(`,"resourceType":"Location"`)
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
 	if x.Meta != nil {
-		e.name(`"meta":`)
+		e.name(`,"meta":`)
 		x.Meta.marshal(e)
 	}
-	e.string(`"implicitRules":`, x.ImplicitRules, x.Extra)
-	e.string(`"language":`, x.Language, x.Extra)
+	if x.ImplicitRules != "" || kept {
+		e.string(`,"implicitRules":`, x.ImplicitRules, x.Extra)
+	}
+	if x.Language != "" || kept {
+		e.string(`,"language":`, x.Language, x.Extra)
+	}
 	if x.Text != nil {
-		e.name(`"text":`)
+		e.name(`,"text":`)
 		x.Text.marshal(e)
 	}
-	e.resources(`"contained":`, x.Contained, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	encodeList(e, `"identifier":`, x.Identifier, x.Extra)
-	e.string(`"status":`, x.Status, x.Extra)
+	if len(x.Contained) > 0 || kept {
+		e.resources(`,"contained":`, x.Contained, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if len(x.Identifier) > 0 || kept {
+		encodeList(e, `,"identifier":`, x.Identifier, x.Extra)
+	}
+	if x.Status != "" || kept {
+		e.string(`,"status":`, x.Status, x.Extra)
+	}
 	if x.OperationalStatus != nil {
-		e.name(`"operationalStatus":`)
+		e.name(`,"operationalStatus":`)
 		x.OperationalStatus.marshal(e)
 	}
-	e.string(`"name":`, x.Name, x.Extra)
-	e.strings(`"alias":`, x.Alias, x.Extra)
-	e.string(`"description":`, x.Description, x.Extra)
-	e.string(`"mode":`, x.Mode, x.Extra)
-	encodeList(e, `"type":`, x.Type, x.Extra)
-	encodeList(e, `"telecom":`, x.Telecom, x.Extra)
+	if x.Name != "" || kept {
+		e.string(`,"name":`, x.Name, x.Extra)
+	}
+	if len(x.Alias) > 0 || kept {
+		e.strings(`,"alias":`, x.Alias, x.Extra)
+	}
+	if x.Description != "" || kept {
+		e.string(`,"description":`, x.Description, x.Extra)
+	}
+	if x.Mode != "" || kept {
+		e.string(`,"mode":`, x.Mode, x.Extra)
+	}
+	if len(x.Type) > 0 || kept {
+		encodeList(e, `,"type":`, x.Type, x.Extra)
+	}
+	if len(x.Telecom) > 0 || kept {
+		encodeList(e, `,"telecom":`, x.Telecom, x.Extra)
+	}
 	if x.Address != nil {
-		e.name(`"address":`)
+		e.name(`,"address":`)
 		x.Address.marshal(e)
 	}
 	if x.PhysicalType != nil {
-		e.name(`"physicalType":`)
+		e.name(`,"physicalType":`)
 		x.PhysicalType.marshal(e)
 	}
 	if x.Position != nil {
-		e.name(`"position":`)
+		e.name(`,"position":`)
 		x.Position.marshal(e)
 	}
 	if x.ManagingOrganization != nil {
-		e.name(`"managingOrganization":`)
+		e.name(`,"managingOrganization":`)
 		x.ManagingOrganization.marshal(e)
 	}
 	if x.PartOf != nil {
-		e.name(`"partOf":`)
+		e.name(`,"partOf":`)
 		x.PartOf.marshal(e)
 	}
-	encodeList(e, `"hoursOfOperation":`, x.HoursOfOperation, x.Extra)
-	e.string(`"availabilityExceptions":`, x.AvailabilityExceptions, x.Extra)
-	encodeList(e, `"endpoint":`, x.Endpoint, x.Extra)
+	if len(x.HoursOfOperation) > 0 || kept {
+		encodeList(e, `,"hoursOfOperation":`, x.HoursOfOperation, x.Extra)
+	}
+	if x.AvailabilityExceptions != "" || kept {
+		e.string(`,"availabilityExceptions":`, x.AvailabilityExceptions, x.Extra)
+	}
+	if len(x.Endpoint) > 0 || kept {
+		encodeList(e, `,"endpoint":`, x.Endpoint, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -296,13 +331,28 @@ func (x *LocationHoursOfOperation) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	e.strings(`"daysOfWeek":`, x.DaysOfWeek, x.Extra)
-	e.bool(`"allDay":`, x.AllDay)
-	e.string(`"openingTime":`, x.OpeningTime, x.Extra)
-	e.string(`"closingTime":`, x.ClosingTime, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if len(x.DaysOfWeek) > 0 || kept {
+		e.strings(`,"daysOfWeek":`, x.DaysOfWeek, x.Extra)
+	}
+	if x.AllDay != nil {
+		e.bool(`,"allDay":`, x.AllDay)
+	}
+	if x.OpeningTime != "" || kept {
+		e.string(`,"openingTime":`, x.OpeningTime, x.Extra)
+	}
+	if x.ClosingTime != "" || kept {
+		e.string(`,"closingTime":`, x.ClosingTime, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -367,12 +417,25 @@ func (x *LocationPosition) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	e.decimal(`"longitude":`, x.Longitude)
-	e.decimal(`"latitude":`, x.Latitude)
-	e.decimal(`"altitude":`, x.Altitude)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if x.Longitude != "" {
+		e.decimal(`,"longitude":`, x.Longitude)
+	}
+	if x.Latitude != "" {
+		e.decimal(`,"latitude":`, x.Latitude)
+	}
+	if x.Altitude != "" {
+		e.decimal(`,"altitude":`, x.Altitude)
+	}
 	e.extra(x.Extra)
 	e.close()
 }

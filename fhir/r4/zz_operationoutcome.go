@@ -91,22 +91,37 @@ func (x *OperationOutcome) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.name(`"resourceType":"OperationOutcome"`)
-	e.string(`"id":`, x.ID, x.Extra)
+	kept := len(x.Extra) > 0
+	e.name(`,"resourceType":"OperationOutcome"`)
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
 	if x.Meta != nil {
-		e.name(`"meta":`)
+		e.name(`,"meta":`)
 		x.Meta.marshal(e)
 	}
-	e.string(`"implicitRules":`, x.ImplicitRules, x.Extra)
-	e.string(`"language":`, x.Language, x.Extra)
+	if x.ImplicitRules != "" || kept {
+		e.string(`,"implicitRules":`, x.ImplicitRules, x.Extra)
+	}
+	if x.Language != "" || kept {
+		e.string(`,"language":`, x.Language, x.Extra)
+	}
 	if x.Text != nil {
-		e.name(`"text":`)
+		e.name(`,"text":`)
 		x.Text.marshal(e)
 	}
-	e.resources(`"contained":`, x.Contained, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	encodeList(e, `"issue":`, x.Issue, x.Extra)
+	if len(x.Contained) > 0 || kept {
+		e.resources(`,"contained":`, x.Contained, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if len(x.Issue) > 0 || kept {
+		encodeList(e, `,"issue":`, x.Issue, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -187,18 +202,35 @@ func (x *OperationOutcomeIssue) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	e.string(`"severity":`, x.Severity, x.Extra)
-	e.string(`"code":`, x.Code, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if x.Severity != "" || kept {
+		e.string(`,"severity":`, x.Severity, x.Extra)
+	}
+	if x.Code != "" || kept {
+		e.string(`,"code":`, x.Code, x.Extra)
+	}
 	if x.Details != nil {
-		e.name(`"details":`)
+		e.name(`,"details":`)
 		x.Details.marshal(e)
 	}
-	e.string(`"diagnostics":`, x.Diagnostics, x.Extra)
-	e.strings(`"location":`, x.Location, x.Extra)
-	e.strings(`"expression":`, x.Expression, x.Extra)
+	if x.Diagnostics != "" || kept {
+		e.string(`,"diagnostics":`, x.Diagnostics, x.Extra)
+	}
+	if len(x.Location) > 0 || kept {
+		e.strings(`,"location":`, x.Location, x.Extra)
+	}
+	if len(x.Expression) > 0 || kept {
+		e.strings(`,"expression":`, x.Expression, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }

@@ -137,34 +137,65 @@ func (x *Organization) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.name(`"resourceType":"Organization"`)
-	e.string(`"id":`, x.ID, x.Extra)
+	kept := len(x.Extra) > 0
+	e.name(`,"resourceType":"Organization"`)
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
 	if x.Meta != nil {
-		e.name(`"meta":`)
+		e.name(`,"meta":`)
 		x.Meta.marshal(e)
 	}
-	e.string(`"implicitRules":`, x.ImplicitRules, x.Extra)
-	e.string(`"language":`, x.Language, x.Extra)
+	if x.ImplicitRules != "" || kept {
+		e.string(`,"implicitRules":`, x.ImplicitRules, x.Extra)
+	}
+	if x.Language != "" || kept {
+		e.string(`,"language":`, x.Language, x.Extra)
+	}
 	if x.Text != nil {
-		e.name(`"text":`)
+		e.name(`,"text":`)
 		x.Text.marshal(e)
 	}
-	e.resources(`"contained":`, x.Contained, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	encodeList(e, `"identifier":`, x.Identifier, x.Extra)
-	e.bool(`"active":`, x.Active)
-	encodeList(e, `"type":`, x.Type, x.Extra)
-	e.string(`"name":`, x.Name, x.Extra)
-	e.strings(`"alias":`, x.Alias, x.Extra)
-	encodeList(e, `"telecom":`, x.Telecom, x.Extra)
-	encodeList(e, `"address":`, x.Address, x.Extra)
+	if len(x.Contained) > 0 || kept {
+		e.resources(`,"contained":`, x.Contained, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if len(x.Identifier) > 0 || kept {
+		encodeList(e, `,"identifier":`, x.Identifier, x.Extra)
+	}
+	if x.Active != nil {
+		e.bool(`,"active":`, x.Active)
+	}
+	if len(x.Type) > 0 || kept {
+		encodeList(e, `,"type":`, x.Type, x.Extra)
+	}
+	if x.Name != "" || kept {
+		e.string(`,"name":`, x.Name, x.Extra)
+	}
+	if len(x.Alias) > 0 || kept {
+		e.strings(`,"alias":`, x.Alias, x.Extra)
+	}
+	if len(x.Telecom) > 0 || kept {
+		encodeList(e, `,"telecom":`, x.Telecom, x.Extra)
+	}
+	if len(x.Address) > 0 || kept {
+		encodeList(e, `,"address":`, x.Address, x.Extra)
+	}
 	if x.PartOf != nil {
-		e.name(`"partOf":`)
+		e.name(`,"partOf":`)
 		x.PartOf.marshal(e)
 	}
-	encodeList(e, `"contact":`, x.Contact, x.Extra)
-	encodeList(e, `"endpoint":`, x.Endpoint, x.Extra)
+	if len(x.Contact) > 0 || kept {
+		encodeList(e, `,"contact":`, x.Contact, x.Extra)
+	}
+	if len(x.Endpoint) > 0 || kept {
+		encodeList(e, `,"endpoint":`, x.Endpoint, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -237,20 +268,29 @@ func (x *OrganizationContact) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
 	if x.Purpose != nil {
-		e.name(`"purpose":`)
+		e.name(`,"purpose":`)
 		x.Purpose.marshal(e)
 	}
 	if x.Name != nil {
-		e.name(`"name":`)
+		e.name(`,"name":`)
 		x.Name.marshal(e)
 	}
-	encodeList(e, `"telecom":`, x.Telecom, x.Extra)
+	if len(x.Telecom) > 0 || kept {
+		encodeList(e, `,"telecom":`, x.Telecom, x.Extra)
+	}
 	if x.Address != nil {
-		e.name(`"address":`)
+		e.name(`,"address":`)
 		x.Address.marshal(e)
 	}
 	e.extra(x.Extra)

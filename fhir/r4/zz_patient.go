@@ -178,45 +178,90 @@ func (x *Patient) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.name(`"resourceType":"Patient"`)
-	e.string(`"id":`, x.ID, x.Extra)
+	kept := len(x.Extra) > 0
+	e.name(`,"resourceType":"Patient"`)
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
 	if x.Meta != nil {
-		e.name(`"meta":`)
+		e.name(`,"meta":`)
 		x.Meta.marshal(e)
 	}
-	e.string(`"implicitRules":`, x.ImplicitRules, x.Extra)
-	e.string(`"language":`, x.Language, x.Extra)
+	if x.ImplicitRules != "" || kept {
+		e.string(`,"implicitRules":`, x.ImplicitRules, x.Extra)
+	}
+	if x.Language != "" || kept {
+		e.string(`,"language":`, x.Language, x.Extra)
+	}
 	if x.Text != nil {
-		e.name(`"text":`)
+		e.name(`,"text":`)
 		x.Text.marshal(e)
 	}
-	e.resources(`"contained":`, x.Contained, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	encodeList(e, `"identifier":`, x.Identifier, x.Extra)
-	e.bool(`"active":`, x.Active)
-	encodeList(e, `"name":`, x.Name, x.Extra)
-	encodeList(e, `"telecom":`, x.Telecom, x.Extra)
-	e.string(`"gender":`, x.Gender, x.Extra)
-	e.string(`"birthDate":`, x.BirthDate, x.Extra)
-	e.bool(`"deceasedBoolean":`, x.DeceasedBoolean)
-	e.string(`"deceasedDateTime":`, x.DeceasedDateTime, x.Extra)
-	encodeList(e, `"address":`, x.Address, x.Extra)
+	if len(x.Contained) > 0 || kept {
+		e.resources(`,"contained":`, x.Contained, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if len(x.Identifier) > 0 || kept {
+		encodeList(e, `,"identifier":`, x.Identifier, x.Extra)
+	}
+	if x.Active != nil {
+		e.bool(`,"active":`, x.Active)
+	}
+	if len(x.Name) > 0 || kept {
+		encodeList(e, `,"name":`, x.Name, x.Extra)
+	}
+	if len(x.Telecom) > 0 || kept {
+		encodeList(e, `,"telecom":`, x.Telecom, x.Extra)
+	}
+	if x.Gender != "" || kept {
+		e.string(`,"gender":`, x.Gender, x.Extra)
+	}
+	if x.BirthDate != "" || kept {
+		e.string(`,"birthDate":`, x.BirthDate, x.Extra)
+	}
+	if x.DeceasedBoolean != nil {
+		e.bool(`,"deceasedBoolean":`, x.DeceasedBoolean)
+	}
+	if x.DeceasedDateTime != "" || kept {
+		e.string(`,"deceasedDateTime":`, x.DeceasedDateTime, x.Extra)
+	}
+	if len(x.Address) > 0 || kept {
+		encodeList(e, `,"address":`, x.Address, x.Extra)
+	}
 	if x.MaritalStatus != nil {
-		e.name(`"maritalStatus":`)
+		e.name(`,"maritalStatus":`)
 		x.MaritalStatus.marshal(e)
 	}
-	e.bool(`"multipleBirthBoolean":`, x.MultipleBirthBoolean)
-	e.int(`"multipleBirthInteger":`, x.MultipleBirthInteger)
-	encodeList(e, `"photo":`, x.Photo, x.Extra)
-	encodeList(e, `"contact":`, x.Contact, x.Extra)
-	encodeList(e, `"communication":`, x.Communication, x.Extra)
-	encodeList(e, `"generalPractitioner":`, x.GeneralPractitioner, x.Extra)
+	if x.MultipleBirthBoolean != nil {
+		e.bool(`,"multipleBirthBoolean":`, x.MultipleBirthBoolean)
+	}
+	if x.MultipleBirthInteger != nil {
+		e.int(`,"multipleBirthInteger":`, x.MultipleBirthInteger)
+	}
+	if len(x.Photo) > 0 || kept {
+		encodeList(e, `,"photo":`, x.Photo, x.Extra)
+	}
+	if len(x.Contact) > 0 || kept {
+		encodeList(e, `,"contact":`, x.Contact, x.Extra)
+	}
+	if len(x.Communication) > 0 || kept {
+		encodeList(e, `,"communication":`, x.Communication, x.Extra)
+	}
+	if len(x.GeneralPractitioner) > 0 || kept {
+		encodeList(e, `,"generalPractitioner":`, x.GeneralPractitioner, x.Extra)
+	}
 	if x.ManagingOrganization != nil {
-		e.name(`"managingOrganization":`)
+		e.name(`,"managingOrganization":`)
 		x.ManagingOrganization.marshal(e)
 	}
-	encodeList(e, `"link":`, x.Link, x.Extra)
+	if len(x.Link) > 0 || kept {
+		encodeList(e, `,"link":`, x.Link, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -277,14 +322,23 @@ func (x *PatientCommunication) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
 	if x.Language != nil {
-		e.name(`"language":`)
+		e.name(`,"language":`)
 		x.Language.marshal(e)
 	}
-	e.bool(`"preferred":`, x.Preferred)
+	if x.Preferred != nil {
+		e.bool(`,"preferred":`, x.Preferred)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -373,26 +427,39 @@ func (x *PatientContact) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	encodeList(e, `"relationship":`, x.Relationship, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if len(x.Relationship) > 0 || kept {
+		encodeList(e, `,"relationship":`, x.Relationship, x.Extra)
+	}
 	if x.Name != nil {
-		e.name(`"name":`)
+		e.name(`,"name":`)
 		x.Name.marshal(e)
 	}
-	encodeList(e, `"telecom":`, x.Telecom, x.Extra)
+	if len(x.Telecom) > 0 || kept {
+		encodeList(e, `,"telecom":`, x.Telecom, x.Extra)
+	}
 	if x.Address != nil {
-		e.name(`"address":`)
+		e.name(`,"address":`)
 		x.Address.marshal(e)
 	}
-	e.string(`"gender":`, x.Gender, x.Extra)
+	if x.Gender != "" || kept {
+		e.string(`,"gender":`, x.Gender, x.Extra)
+	}
 	if x.Organization != nil {
-		e.name(`"organization":`)
+		e.name(`,"organization":`)
 		x.Organization.marshal(e)
 	}
 	if x.Period != nil {
-		e.name(`"period":`)
+		e.name(`,"period":`)
 		x.Period.marshal(e)
 	}
 	e.extra(x.Extra)
@@ -455,14 +522,23 @@ func (x *PatientLink) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
 	if x.Other != nil {
-		e.name(`"other":`)
+		e.name(`,"other":`)
 		x.Other.marshal(e)
 	}
-	e.string(`"type":`, x.Type, x.Extra)
+	if x.Type != "" || kept {
+		e.string(`,"type":`, x.Type, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }

@@ -136,31 +136,64 @@ func (x *Practitioner) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.name(`"resourceType":"Practitioner"`)
-	e.string(`"id":`, x.ID, x.Extra)
+	kept := len(x.Extra) > 0
+	e.name(`,"resourceType":"Practitioner"`)
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
 	if x.Meta != nil {
-		e.name(`"meta":`)
+		e.name(`,"meta":`)
 		x.Meta.marshal(e)
 	}
-	e.string(`"implicitRules":`, x.ImplicitRules, x.Extra)
-	e.string(`"language":`, x.Language, x.Extra)
+	if x.ImplicitRules != "" || kept {
+		e.string(`,"implicitRules":`, x.ImplicitRules, x.Extra)
+	}
+	if x.Language != "" || kept {
+		e.string(`,"language":`, x.Language, x.Extra)
+	}
 	if x.Text != nil {
-		e.name(`"text":`)
+		e.name(`,"text":`)
 		x.Text.marshal(e)
 	}
-	e.resources(`"contained":`, x.Contained, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	encodeList(e, `"identifier":`, x.Identifier, x.Extra)
-	e.bool(`"active":`, x.Active)
-	encodeList(e, `"name":`, x.Name, x.Extra)
-	encodeList(e, `"telecom":`, x.Telecom, x.Extra)
-	encodeList(e, `"address":`, x.Address, x.Extra)
-	e.string(`"gender":`, x.Gender, x.Extra)
-	e.string(`"birthDate":`, x.BirthDate, x.Extra)
-	encodeList(e, `"photo":`, x.Photo, x.Extra)
-	encodeList(e, `"qualification":`, x.Qualification, x.Extra)
-	encodeList(e, `"communication":`, x.Communication, x.Extra)
+	if len(x.Contained) > 0 || kept {
+		e.resources(`,"contained":`, x.Contained, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if len(x.Identifier) > 0 || kept {
+		encodeList(e, `,"identifier":`, x.Identifier, x.Extra)
+	}
+	if x.Active != nil {
+		e.bool(`,"active":`, x.Active)
+	}
+	if len(x.Name) > 0 || kept {
+		encodeList(e, `,"name":`, x.Name, x.Extra)
+	}
+	if len(x.Telecom) > 0 || kept {
+		encodeList(e, `,"telecom":`, x.Telecom, x.Extra)
+	}
+	if len(x.Address) > 0 || kept {
+		encodeList(e, `,"address":`, x.Address, x.Extra)
+	}
+	if x.Gender != "" || kept {
+		e.string(`,"gender":`, x.Gender, x.Extra)
+	}
+	if x.BirthDate != "" || kept {
+		e.string(`,"birthDate":`, x.BirthDate, x.Extra)
+	}
+	if len(x.Photo) > 0 || kept {
+		encodeList(e, `,"photo":`, x.Photo, x.Extra)
+	}
+	if len(x.Qualification) > 0 || kept {
+		encodeList(e, `,"qualification":`, x.Qualification, x.Extra)
+	}
+	if len(x.Communication) > 0 || kept {
+		encodeList(e, `,"communication":`, x.Communication, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -233,20 +266,29 @@ func (x *PractitionerQualification) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	encodeList(e, `"identifier":`, x.Identifier, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if len(x.Identifier) > 0 || kept {
+		encodeList(e, `,"identifier":`, x.Identifier, x.Extra)
+	}
 	if x.Code != nil {
-		e.name(`"code":`)
+		e.name(`,"code":`)
 		x.Code.marshal(e)
 	}
 	if x.Period != nil {
-		e.name(`"period":`)
+		e.name(`,"period":`)
 		x.Period.marshal(e)
 	}
 	if x.Issuer != nil {
-		e.name(`"issuer":`)
+		e.name(`,"issuer":`)
 		x.Issuer.marshal(e)
 	}
 	e.extra(x.Extra)

@@ -159,44 +159,79 @@ func (x *PractitionerRole) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.name(`"resourceType":"PractitionerRole"`)
-	e.string(`"id":`, x.ID, x.Extra)
+	kept := len(x.Extra) > 0
+	e.name(`,"resourceType":"PractitionerRole"`)
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
 	if x.Meta != nil {
-		e.name(`"meta":`)
+		e.name(`,"meta":`)
 		x.Meta.marshal(e)
 	}
-	e.string(`"implicitRules":`, x.ImplicitRules, x.Extra)
-	e.string(`"language":`, x.Language, x.Extra)
+	if x.ImplicitRules != "" || kept {
+		e.string(`,"implicitRules":`, x.ImplicitRules, x.Extra)
+	}
+	if x.Language != "" || kept {
+		e.string(`,"language":`, x.Language, x.Extra)
+	}
 	if x.Text != nil {
-		e.name(`"text":`)
+		e.name(`,"text":`)
 		x.Text.marshal(e)
 	}
-	e.resources(`"contained":`, x.Contained, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	encodeList(e, `"identifier":`, x.Identifier, x.Extra)
-	e.bool(`"active":`, x.Active)
+	if len(x.Contained) > 0 || kept {
+		e.resources(`,"contained":`, x.Contained, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if len(x.Identifier) > 0 || kept {
+		encodeList(e, `,"identifier":`, x.Identifier, x.Extra)
+	}
+	if x.Active != nil {
+		e.bool(`,"active":`, x.Active)
+	}
 	if x.Period != nil {
-		e.name(`"period":`)
+		e.name(`,"period":`)
 		x.Period.marshal(e)
 	}
 	if x.Practitioner != nil {
-		e.name(`"practitioner":`)
+		e.name(`,"practitioner":`)
 		x.Practitioner.marshal(e)
 	}
 	if x.Organization != nil {
-		e.name(`"organization":`)
+		e.name(`,"organization":`)
 		x.Organization.marshal(e)
 	}
-	encodeList(e, `"code":`, x.Code, x.Extra)
-	encodeList(e, `"specialty":`, x.Specialty, x.Extra)
-	encodeList(e, `"location":`, x.Location, x.Extra)
-	encodeList(e, `"healthcareService":`, x.HealthcareService, x.Extra)
-	encodeList(e, `"telecom":`, x.Telecom, x.Extra)
-	encodeList(e, `"availableTime":`, x.AvailableTime, x.Extra)
-	encodeList(e, `"notAvailable":`, x.NotAvailable, x.Extra)
-	e.string(`"availabilityExceptions":`, x.AvailabilityExceptions, x.Extra)
-	encodeList(e, `"endpoint":`, x.Endpoint, x.Extra)
+	if len(x.Code) > 0 || kept {
+		encodeList(e, `,"code":`, x.Code, x.Extra)
+	}
+	if len(x.Specialty) > 0 || kept {
+		encodeList(e, `,"specialty":`, x.Specialty, x.Extra)
+	}
+	if len(x.Location) > 0 || kept {
+		encodeList(e, `,"location":`, x.Location, x.Extra)
+	}
+	if len(x.HealthcareService) > 0 || kept {
+		encodeList(e, `,"healthcareService":`, x.HealthcareService, x.Extra)
+	}
+	if len(x.Telecom) > 0 || kept {
+		encodeList(e, `,"telecom":`, x.Telecom, x.Extra)
+	}
+	if len(x.AvailableTime) > 0 || kept {
+		encodeList(e, `,"availableTime":`, x.AvailableTime, x.Extra)
+	}
+	if len(x.NotAvailable) > 0 || kept {
+		encodeList(e, `,"notAvailable":`, x.NotAvailable, x.Extra)
+	}
+	if x.AvailabilityExceptions != "" || kept {
+		e.string(`,"availabilityExceptions":`, x.AvailabilityExceptions, x.Extra)
+	}
+	if len(x.Endpoint) > 0 || kept {
+		encodeList(e, `,"endpoint":`, x.Endpoint, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -268,13 +303,28 @@ func (x *PractitionerRoleAvailableTime) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	e.strings(`"daysOfWeek":`, x.DaysOfWeek, x.Extra)
-	e.bool(`"allDay":`, x.AllDay)
-	e.string(`"availableStartTime":`, x.AvailableStartTime, x.Extra)
-	e.string(`"availableEndTime":`, x.AvailableEndTime, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if len(x.DaysOfWeek) > 0 || kept {
+		e.strings(`,"daysOfWeek":`, x.DaysOfWeek, x.Extra)
+	}
+	if x.AllDay != nil {
+		e.bool(`,"allDay":`, x.AllDay)
+	}
+	if x.AvailableStartTime != "" || kept {
+		e.string(`,"availableStartTime":`, x.AvailableStartTime, x.Extra)
+	}
+	if x.AvailableEndTime != "" || kept {
+		e.string(`,"availableEndTime":`, x.AvailableEndTime, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }
@@ -337,12 +387,21 @@ func (x *PractitionerRoleNotAvailable) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.string(`"id":`, x.ID, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	e.string(`"description":`, x.Description, x.Extra)
+	kept := len(x.Extra) > 0
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if x.Description != "" || kept {
+		e.string(`,"description":`, x.Description, x.Extra)
+	}
 	if x.During != nil {
-		e.name(`"during":`)
+		e.name(`,"during":`)
 		x.During.marshal(e)
 	}
 	e.extra(x.Extra)

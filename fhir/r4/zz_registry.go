@@ -5,30 +5,96 @@ package r4
 // newResource returns an empty resource of the named type.
 func newResource(name string) Resource {
 	switch name {
+	case "Account":
+		return new(Account)
+	case "AllergyIntolerance":
+		return new(AllergyIntolerance)
 	case "Appointment":
 		return new(Appointment)
+	case "AuditEvent":
+		return new(AuditEvent)
+	case "Binary":
+		return new(Binary)
 	case "Bundle":
 		return new(Bundle)
 	case "CapabilityStatement":
 		return new(CapabilityStatement)
+	case "ChargeItem":
+		return new(ChargeItem)
+	case "Claim":
+		return new(Claim)
+	case "Communication":
+		return new(Communication)
+	case "Composition":
+		return new(Composition)
+	case "Condition":
+		return new(Condition)
+	case "Consent":
+		return new(Consent)
+	case "Coverage":
+		return new(Coverage)
+	case "Device":
+		return new(Device)
+	case "DiagnosticReport":
+		return new(DiagnosticReport)
+	case "DocumentReference":
+		return new(DocumentReference)
 	case "Encounter":
 		return new(Encounter)
+	case "Flag":
+		return new(Flag)
+	case "ImagingStudy":
+		return new(ImagingStudy)
+	case "Invoice":
+		return new(Invoice)
 	case "Location":
 		return new(Location)
+	case "Medication":
+		return new(Medication)
+	case "MedicationAdministration":
+		return new(MedicationAdministration)
+	case "MedicationDispense":
+		return new(MedicationDispense)
+	case "MedicationRequest":
+		return new(MedicationRequest)
+	case "MedicationStatement":
+		return new(MedicationStatement)
+	case "Observation":
+		return new(Observation)
 	case "OperationOutcome":
 		return new(OperationOutcome)
 	case "Organization":
 		return new(Organization)
+	case "Parameters":
+		return new(Parameters)
 	case "Patient":
 		return new(Patient)
+	case "PaymentReconciliation":
+		return new(PaymentReconciliation)
+	case "Person":
+		return new(Person)
 	case "Practitioner":
 		return new(Practitioner)
 	case "PractitionerRole":
 		return new(PractitionerRole)
+	case "Procedure":
+		return new(Procedure)
+	case "Provenance":
+		return new(Provenance)
+	case "RelatedPerson":
+		return new(RelatedPerson)
 	case "Schedule":
 		return new(Schedule)
+	case "ServiceRequest":
+		return new(ServiceRequest)
 	case "Slot":
 		return new(Slot)
+	case "Specimen":
+		return new(Specimen)
+	case "Subscription":
+		return new(Subscription)
+	case "Task":
+		return new(Task)
 	}
 	return new(Unknown)
 }

@@ -127,32 +127,59 @@ func (x *Schedule) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.name(`"resourceType":"Schedule"`)
-	e.string(`"id":`, x.ID, x.Extra)
+	kept := len(x.Extra) > 0
+	e.name(`,"resourceType":"Schedule"`)
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
 	if x.Meta != nil {
-		e.name(`"meta":`)
+		e.name(`,"meta":`)
 		x.Meta.marshal(e)
 	}
-	e.string(`"implicitRules":`, x.ImplicitRules, x.Extra)
-	e.string(`"language":`, x.Language, x.Extra)
+	if x.ImplicitRules != "" || kept {
+		e.string(`,"implicitRules":`, x.ImplicitRules, x.Extra)
+	}
+	if x.Language != "" || kept {
+		e.string(`,"language":`, x.Language, x.Extra)
+	}
 	if x.Text != nil {
-		e.name(`"text":`)
+		e.name(`,"text":`)
 		x.Text.marshal(e)
 	}
-	e.resources(`"contained":`, x.Contained, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	encodeList(e, `"identifier":`, x.Identifier, x.Extra)
-	e.bool(`"active":`, x.Active)
-	encodeList(e, `"serviceCategory":`, x.ServiceCategory, x.Extra)
-	encodeList(e, `"serviceType":`, x.ServiceType, x.Extra)
-	encodeList(e, `"specialty":`, x.Specialty, x.Extra)
-	encodeList(e, `"actor":`, x.Actor, x.Extra)
+	if len(x.Contained) > 0 || kept {
+		e.resources(`,"contained":`, x.Contained, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if len(x.Identifier) > 0 || kept {
+		encodeList(e, `,"identifier":`, x.Identifier, x.Extra)
+	}
+	if x.Active != nil {
+		e.bool(`,"active":`, x.Active)
+	}
+	if len(x.ServiceCategory) > 0 || kept {
+		encodeList(e, `,"serviceCategory":`, x.ServiceCategory, x.Extra)
+	}
+	if len(x.ServiceType) > 0 || kept {
+		encodeList(e, `,"serviceType":`, x.ServiceType, x.Extra)
+	}
+	if len(x.Specialty) > 0 || kept {
+		encodeList(e, `,"specialty":`, x.Specialty, x.Extra)
+	}
+	if len(x.Actor) > 0 || kept {
+		encodeList(e, `,"actor":`, x.Actor, x.Extra)
+	}
 	if x.PlanningHorizon != nil {
-		e.name(`"planningHorizon":`)
+		e.name(`,"planningHorizon":`)
 		x.PlanningHorizon.marshal(e)
 	}
-	e.string(`"comment":`, x.Comment, x.Extra)
+	if x.Comment != "" || kept {
+		e.string(`,"comment":`, x.Comment, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }

@@ -143,38 +143,69 @@ func (x *Slot) marshal(e *encoder) {
 	if !e.open() {
 		return
 	}
-	e.name(`"resourceType":"Slot"`)
-	e.string(`"id":`, x.ID, x.Extra)
+	kept := len(x.Extra) > 0
+	e.name(`,"resourceType":"Slot"`)
+	if x.ID != "" || kept {
+		e.string(`,"id":`, x.ID, x.Extra)
+	}
 	if x.Meta != nil {
-		e.name(`"meta":`)
+		e.name(`,"meta":`)
 		x.Meta.marshal(e)
 	}
-	e.string(`"implicitRules":`, x.ImplicitRules, x.Extra)
-	e.string(`"language":`, x.Language, x.Extra)
+	if x.ImplicitRules != "" || kept {
+		e.string(`,"implicitRules":`, x.ImplicitRules, x.Extra)
+	}
+	if x.Language != "" || kept {
+		e.string(`,"language":`, x.Language, x.Extra)
+	}
 	if x.Text != nil {
-		e.name(`"text":`)
+		e.name(`,"text":`)
 		x.Text.marshal(e)
 	}
-	e.resources(`"contained":`, x.Contained, x.Extra)
-	encodeList(e, `"extension":`, x.Extension, x.Extra)
-	encodeList(e, `"modifierExtension":`, x.ModifierExtension, x.Extra)
-	encodeList(e, `"identifier":`, x.Identifier, x.Extra)
-	encodeList(e, `"serviceCategory":`, x.ServiceCategory, x.Extra)
-	encodeList(e, `"serviceType":`, x.ServiceType, x.Extra)
-	encodeList(e, `"specialty":`, x.Specialty, x.Extra)
+	if len(x.Contained) > 0 || kept {
+		e.resources(`,"contained":`, x.Contained, x.Extra)
+	}
+	if len(x.Extension) > 0 || kept {
+		encodeList(e, `,"extension":`, x.Extension, x.Extra)
+	}
+	if len(x.ModifierExtension) > 0 || kept {
+		encodeList(e, `,"modifierExtension":`, x.ModifierExtension, x.Extra)
+	}
+	if len(x.Identifier) > 0 || kept {
+		encodeList(e, `,"identifier":`, x.Identifier, x.Extra)
+	}
+	if len(x.ServiceCategory) > 0 || kept {
+		encodeList(e, `,"serviceCategory":`, x.ServiceCategory, x.Extra)
+	}
+	if len(x.ServiceType) > 0 || kept {
+		encodeList(e, `,"serviceType":`, x.ServiceType, x.Extra)
+	}
+	if len(x.Specialty) > 0 || kept {
+		encodeList(e, `,"specialty":`, x.Specialty, x.Extra)
+	}
 	if x.AppointmentType != nil {
-		e.name(`"appointmentType":`)
+		e.name(`,"appointmentType":`)
 		x.AppointmentType.marshal(e)
 	}
 	if x.Schedule != nil {
-		e.name(`"schedule":`)
+		e.name(`,"schedule":`)
 		x.Schedule.marshal(e)
 	}
-	e.string(`"status":`, x.Status, x.Extra)
-	e.string(`"start":`, x.Start, x.Extra)
-	e.string(`"end":`, x.End, x.Extra)
-	e.bool(`"overbooked":`, x.Overbooked)
-	e.string(`"comment":`, x.Comment, x.Extra)
+	if x.Status != "" || kept {
+		e.string(`,"status":`, x.Status, x.Extra)
+	}
+	if x.Start != "" || kept {
+		e.string(`,"start":`, x.Start, x.Extra)
+	}
+	if x.End != "" || kept {
+		e.string(`,"end":`, x.End, x.Extra)
+	}
+	if x.Overbooked != nil {
+		e.bool(`,"overbooked":`, x.Overbooked)
+	}
+	if x.Comment != "" || kept {
+		e.string(`,"comment":`, x.Comment, x.Extra)
+	}
 	e.extra(x.Extra)
 	e.close()
 }

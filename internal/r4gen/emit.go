@@ -77,21 +77,33 @@ func (f field) decode() string {
 }
 
 func (f field) encode() string {
-	name := fmt.Sprintf("`%q:`", f.json)
+	name := fmt.Sprintf("`,%q:`", f.json)
 	method := map[kind]string{
 		stringKind: "string", boolKind: "bool", intKind: "int", decimalKind: "decimal", resourceKind: "resource",
 	}[f.kind()]
 	switch {
 	case f.kind() == complexKind && f.many:
-		return fmt.Sprintf("encodeList(e, %s, x.%s, x.Extra)", name, f.name)
+		return f.guarded(fmt.Sprintf("encodeList(e, %s, x.%s, x.Extra)", name, f.name))
 	case f.kind() == complexKind:
 		return fmt.Sprintf("if x.%s != nil {\ne.name(%s)\nx.%s.marshal(e)\n}", f.name, name, f.name)
 	case f.many:
-		return fmt.Sprintf("e.%ss(%s, x.%s, x.Extra)", method, name, f.name)
+		return f.guarded(fmt.Sprintf("e.%ss(%s, x.%s, x.Extra)", method, name, f.name))
 	case f.kind() == stringKind:
-		return fmt.Sprintf("e.string(%s, x.%s, x.Extra)", name, f.name)
+		return f.guarded(fmt.Sprintf("e.string(%s, x.%s, x.Extra)", name, f.name))
+	case f.kind() == decimalKind:
+		return fmt.Sprintf("if x.%s != \"\" {\ne.decimal(%s, x.%s)\n}", f.name, name, f.name)
 	}
-	return fmt.Sprintf("e.%s(%s, x.%s)", method, name, f.name)
+	return fmt.Sprintf("if x.%s != nil {\ne.%s(%s, x.%s)\n}", f.name, method, name, f.name)
+}
+
+// guarded skips an absent value, for most are; only Extra can hold one in
+// another form.
+func (f field) guarded(encode string) string {
+	present := fmt.Sprintf("len(x.%s) > 0", f.name)
+	if !f.many {
+		present = fmt.Sprintf("x.%s != \"\"", f.name)
+	}
+	return fmt.Sprintf("if %s || kept {\n%s\n}", present, encode)
 }
 
 func (f field) comment() string {
@@ -168,8 +180,11 @@ func emitDecoder(b *bytes.Buffer, t *goType) {
 
 func emitEncoder(b *bytes.Buffer, t *goType) {
 	fmt.Fprintf(b, "func (x *%s) marshal(e *encoder) {\nif x == nil {\ne.fail(\"nil %s\")\nreturn\n}\nif !e.open() {\nreturn\n}\n", t.name, t.name)
+	if slices.ContainsFunc(t.fields, func(f field) bool { return strings.Contains(f.encode(), "kept") }) {
+		b.WriteString("kept := len(x.Extra) > 0\n")
+	}
 	if t.resource {
-		fmt.Fprintf(b, "e.name(`\"resourceType\":%q`)\n", t.name)
+		fmt.Fprintf(b, "e.name(`,\"resourceType\":%q`)\n", t.name)
 	}
 	for _, f := range t.fields {
 		b.WriteString(f.encode() + "\n")
@@ -212,9 +227,58 @@ func codeName(c concept) string {
 	if !strings.ContainsFunc(text, unicode.IsLetter) {
 		text = c.Display
 	}
-	words := strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
-	for i, w := range words {
-		words[i] = upper(w)
+	parts := words(text)
+	for i, w := range parts {
+		parts[i] = upper(w)
 	}
-	return strings.Join(words, "")
+	return strings.Join(parts, "")
+}
+
+// words are the parts of s that can stand in an identifier.
+func words(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+}
+
+// emitPlain writes the types that the roots reach, for encoding/json: the same
+// fields without Extra; a Resource is the last root.
+func emitPlain(m *model, roots ...string) []byte {
+	reached := map[string]bool{}
+	var reach func(name string)
+	reach = func(name string) {
+		if t := m.types[name]; t != nil && !reached[name] {
+			reached[name] = true
+			for _, f := range t.fields {
+				reach(f.code)
+			}
+		}
+	}
+	for _, name := range roots {
+		reach(name)
+	}
+	var b bytes.Buffer
+	b.WriteString(strings.Replace(header, "package r4\n", "package r4_test\n\nimport \"encoding/json\"\n", 1))
+	for _, name := range slices.Sorted(maps.Keys(reached)) {
+		fmt.Fprintf(&b, "type plain%s struct {\n", name)
+		if m.types[name].resource {
+			b.WriteString("ResourceType string `json:\"resourceType\"`\n")
+		}
+		for _, f := range m.types[name].fields {
+			fmt.Fprintf(&b, "%s %s `json:\"%s,omitempty\"`\n", f.name, f.plainType(roots[len(roots)-1]), f.json)
+		}
+		b.WriteString("}\n\n")
+	}
+	return b.Bytes()
+}
+
+func (f field) plainType(resource string) string {
+	switch f.kind() {
+	case complexKind:
+		return strings.Replace(f.goType(), f.code, "plain"+f.code, 1)
+	case resourceKind:
+		return strings.Replace(f.goType(), "Resource", "*plain"+resource, 1)
+	case decimalKind:
+		return strings.Replace(f.goType(), "Decimal", "json.Number", 1)
+	default:
+		return f.goType()
+	}
 }

@@ -18,8 +18,12 @@ import (
 
 // roots are the resource types to generate; data types follow from them.
 var roots = []string{
-	"Appointment", "Bundle", "CapabilityStatement", "Encounter", "Location", "OperationOutcome", "Organization",
-	"Patient", "Practitioner", "PractitionerRole", "Schedule", "Slot",
+	"Account", "AllergyIntolerance", "Appointment", "AuditEvent", "Binary", "Bundle", "CapabilityStatement", "ChargeItem", "Claim",
+	"Communication", "Composition", "Condition", "Consent", "Coverage", "Device", "DiagnosticReport", "DocumentReference",
+	"Encounter", "Flag", "ImagingStudy", "Invoice", "Location", "Medication", "MedicationAdministration", "MedicationDispense",
+	"MedicationRequest", "MedicationStatement", "Observation", "OperationOutcome", "Organization", "Parameters", "Patient",
+	"PaymentReconciliation", "Person", "Practitioner", "PractitionerRole", "Procedure", "Provenance", "RelatedPerson", "Schedule",
+	"ServiceRequest", "Slot", "Specimen", "Subscription", "Task",
 }
 
 func main() {
@@ -43,6 +47,8 @@ func run(in, out string) error {
 		"zz_datatypes.go": emitTypes(m, func(t *goType) bool { return !t.resource && t.root == t.name }),
 		"zz_registry.go":  emitRegistry(),
 		"zz_codes.go":     emitCodes(m),
+		// The same structs for encoding/json, to measure against.
+		"zz_plain_test.go": emitPlain(m, "Bundle", "Observation"),
 	}
 	for _, name := range roots {
 		files["zz_"+lower(name)+".go"] = emitTypes(m, func(t *goType) bool { return t.root == name })

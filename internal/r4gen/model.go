@@ -162,7 +162,7 @@ func (m *model) bind(e element) {
 	if m.read("ValueSet-"+lastSegment(url), &vs) != nil {
 		return
 	}
-	set := &valueSet{name: goName(strings.ReplaceAll(vs.Name, " ", ""))}
+	set := &valueSet{name: upper(strings.Join(words(vs.Name), ""))}
 	for _, in := range vs.Compose.Include {
 		var cs struct {
 			Concept []concept `json:"concept"`
@@ -171,6 +171,11 @@ func (m *model) bind(e element) {
 			in.Concept = cs.Concept
 		}
 		set.codes = flatten(set.codes, in.Concept)
+	}
+	for _, other := range m.sets {
+		if other.name == set.name { // two value sets bear one name
+			set.name = codeName(concept{Code: lastSegment(url)})
+		}
 	}
 	if len(set.codes) > 0 && len(set.codes) <= 40 {
 		m.sets[url] = set
