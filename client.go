@@ -29,6 +29,7 @@ type Client struct {
 	agent    string
 	fhir     map[campus.SystemID]*fhir.Client
 	lost     lostWrites
+	declared statements
 }
 
 // New checks cfg and returns a Client. It does no I/O, so it works while every

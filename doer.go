@@ -89,7 +89,7 @@ func (d *doer) describe(c *call, i fhir.Interaction, req *http.Request) *failove
 		},
 	}
 	switch {
-	case i.Name == "read" || i.Name == "search-type" || i.Name == "capabilities":
+	case i.Reads:
 		fc.Repeat, fc.Kind = Safe, readKind(c.op.Consistency)
 		if attempt == 0 {
 			fc.AttemptTimeout, fc.Timeout = Quick.times()
@@ -269,6 +269,8 @@ func classify(i fhir.Interaction, resp *http.Response, body []byte) failover.Ver
 	switch {
 	case v.Outcome == failover.NotExecuted || v.Fault == failover.FaultOverload:
 		return v
+	case v.Stated && fhir.Deleted(i, resp.StatusCode):
+		return failover.Verdict{Outcome: failover.Committed}
 	case shape == fhir.ShapeForeign && resp.StatusCode < 500,
 		v.Outcome == failover.Rejected && shape != fhir.ShapeOutcome, // a refusal in FHIR is an OperationOutcome
 		v.Outcome == failover.Committed && wrong:                     // such as an error dressed as success

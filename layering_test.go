@@ -36,7 +36,7 @@ var floors = map[string]struct{ own, foreign []string }{
 	},
 	"": {
 		own:     []string{"campus", "failover", "fhir", "fhir/r4", "tracing"},
-		foreign: []string{"github.com/google/uuid"},
+		foreign: []string{"github.com/golang-jwt/jwt/v5", "github.com/google/uuid", "go.yaml.in/yaml/v3", "golang.org/x/sync/singleflight"},
 	},
 	"his":                 {own: []string{"", "campus", "fhir", "fhir/r4"}},
 	"fakes":               {own: []string{"", "campus", "failover", "fhir", "fhir/r4", "his", "internal/memnet"}},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -30,8 +31,10 @@ import (
 var gaps = map[string]map[string]string{
 	"fake": {},
 	"peer": {
-		"create as: an existing id is refused": "ignores If-None-Match: *",
-		"decimals keep their digits":           "keeps numbers as JavaScript's",
+		"create as: an existing id is refused":       "ignores If-None-Match: *",
+		"decimals keep their digits":                 "keeps numbers as JavaScript's",
+		"search: _has":                               "refuses reverse chains",
+		"search: _elements, marked as not all there": "ignores _elements",
 	},
 }
 
@@ -272,6 +275,217 @@ var cases = map[string]func(ctx context.Context, f *fhir.Client) error{
 		}
 		return want(false, "no page")
 	},
+	"vread: each version": func(ctx context.Context, f *fhir.Client) error {
+		made, _, err := fhir.Create(ctx, f, somebody(number()))
+		if err != nil {
+			return err
+		}
+		first := made.Meta.VersionId
+		made.Gender = r4.AdministrativeGenderOther
+		if made, _, err = fhir.Update(ctx, f, made); err != nil {
+			return err
+		}
+		old, _, err := fhir.VersionRead[*r4.Patient](ctx, f, made.ID, first)
+		if err != nil {
+			return err
+		}
+		_, _, absent := fhir.VersionRead[*r4.Patient](ctx, f, made.ID, "no-such-version")
+		return errors.Join(want(old.Gender == "" && made.Gender == "other", "not the version asked for"), wantIs(absent, fhir.ErrNotFound))
+	},
+	"history: newest first, deletion included": func(ctx context.Context, f *fhir.Client) error {
+		made, _, err := fhir.Create(ctx, f, somebody(number()))
+		if err != nil {
+			return err
+		}
+		if made, _, err = fhir.Update(ctx, f, made); err != nil {
+			return err
+		}
+		if _, err = fhir.Delete(ctx, f, made); err != nil {
+			return err
+		}
+		var got []string
+		for v, err := range fhir.History[*r4.Patient](ctx, f, made.ID) {
+			if err != nil {
+				return err
+			}
+			if v.Deleted {
+				got = append(got, "deleted")
+				continue
+			}
+			got = append(got, v.Resource.Meta.VersionId)
+		}
+		return want(len(got) == 3 && got[0] == "deleted" && got[1] == made.Meta.VersionId, "%v", got)
+	},
+	"delete: a stale version is refused": func(ctx context.Context, f *fhir.Client) error {
+		made, _, err := fhir.Create(ctx, f, somebody(number()))
+		if err != nil {
+			return err
+		}
+		stale := *made
+		if _, _, err = fhir.Update(ctx, f, made); err != nil {
+			return err
+		}
+		_, err = fhir.Delete(ctx, f, &stale)
+		return wantIs(err, fhir.ErrPrecondition)
+	},
+	"delete: gone is success, and reads as gone": func(ctx context.Context, f *fhir.Client) error {
+		made, _, err := fhir.Create(ctx, f, somebody(number()))
+		if err != nil {
+			return err
+		}
+		for range 2 {
+			if _, err = fhir.Delete(ctx, f, made); err != nil {
+				return err
+			}
+		}
+		_, _, err = fhir.Read[*r4.Patient](ctx, f, made.ID)
+		return wantIs(err, fhir.ErrGone)
+	},
+	"conditional update: creates, then changes": func(ctx context.Context, f *fhir.Client) error {
+		id := number()
+		first, r1, err := fhir.UpdateIf(ctx, f, somebody(id), id)
+		if err != nil {
+			return err
+		}
+		changed := somebody(id)
+		changed.Gender = r4.AdministrativeGenderFemale
+		second, r2, err := fhir.UpdateIf(ctx, f, changed, id)
+		if err != nil {
+			return err
+		}
+		return want(r1.Status == 201 && r2.Status == 200 && first.ID == second.ID && second.Gender == "female", "%d %d", r1.Status, r2.Status)
+	},
+	"conditional update: several is a refusal": func(ctx context.Context, f *fhir.Client) error {
+		id := number()
+		for range 2 {
+			if _, _, err := fhir.Create(ctx, f, somebody(id)); err != nil {
+				return err
+			}
+		}
+		_, _, err := fhir.UpdateIf(ctx, f, somebody(id), id)
+		return wantIs(err, fhir.ErrPrecondition)
+	},
+	"patch: where it is declared": func(ctx context.Context, f *fhir.Client) error {
+		statement, _, err := fhir.Capabilities(ctx, f)
+		if err != nil {
+			return err
+		}
+		made, _, err := fhir.Create(ctx, f, somebody(number()))
+		if err != nil {
+			return err
+		}
+		patched, _, err := fhir.Patch(ctx, f, fhir.NewDeclared(statement), made, []fhir.PatchStep{
+			{Op: "test", Path: "/birthDate", Value: []byte(`"1990"`)}, {Op: "add", Path: "/gender", Value: []byte(`"male"`)},
+		})
+		if err != nil {
+			return err
+		}
+		_, _, stale := fhir.Patch(ctx, f, fhir.NewDeclared(statement), made, []fhir.PatchStep{{Op: "remove", Path: "/gender"}})
+		return errors.Join(want(patched.Gender == "male" && patched.BirthDate == "1990", "not patched"), wantIs(stale, fhir.ErrPrecondition))
+	},
+	"batch: each entry alone": func(ctx context.Context, f *fhir.Client) error {
+		made, _, err := fhir.Create(ctx, f, somebody(number()))
+		if err != nil {
+			return err
+		}
+		id := number()
+		results, _, err := fhir.Batch(ctx, f, &r4.Bundle{Type: r4.BundleTypeBatch, Entry: []r4.BundleEntry{
+			fhir.Get("Patient/" + made.ID), fhir.Get("Patient/not-there"), fhir.Post(somebody(id), "", id),
+		}})
+		if err != nil {
+			return err
+		}
+		n, err := count(ctx, f, id)
+		return errors.Join(err, results[0].Err, wantIs(results[1].Err, fhir.ErrNotFound), results[2].Err,
+			want(n == 1 && results[0].Resource.ResourceID() == made.ID && results[2].Status == 201, "%d %+v", n, results[2]))
+	},
+	"search: chained": func(ctx context.Context, f *fhir.Client) error {
+		id := number()
+		p, _, err := fhir.Create(ctx, f, somebody(id))
+		if err != nil {
+			return err
+		}
+		visit := &r4.Encounter{Status: "planned", Class: &r4.Coding{Code: "AMB"}, Subject: r4.RefTo("Patient", p.ID)}
+		e, _, err := fhir.Create(ctx, f, visit)
+		if err != nil {
+			return err
+		}
+		n := 0
+		q := fhir.For(fhir.EncounterPatient.Where(fhir.Identifier[*r4.Patient](id.System, id.Value)))
+		for found, err := range fhir.Matches[*r4.Encounter](fhir.Search(ctx, f, q)) {
+			if err != nil {
+				return err
+			}
+			if n++; found.ID != e.ID {
+				return want(false, "another encounter")
+			}
+		}
+		return want(n == 1 && q.Post, "%d", n)
+	},
+	"search: _has": func(ctx context.Context, f *fhir.Client) error {
+		p, _, err := fhir.Create(ctx, f, somebody(number()))
+		if err != nil {
+			return err
+		}
+		visit := &r4.Encounter{Status: "triaged", Class: &r4.Coding{Code: "AMB"}, Subject: r4.RefTo("Patient", p.ID)}
+		if _, _, err = fhir.Create(ctx, f, visit); err != nil {
+			return err
+		}
+		q := fhir.For(fhir.ID[*r4.Patient](p.ID), fhir.Has(fhir.EncounterPatient, fhir.EncounterStatus.In("triaged")))
+		none := fhir.For(fhir.ID[*r4.Patient](p.ID), fhir.Has(fhir.EncounterPatient, fhir.EncounterStatus.In("finished")))
+		a, err := matches(ctx, f, q)
+		b, err2 := matches(ctx, f, none)
+		return errors.Join(err, err2, want(a == 1 && b == 0, "%d %d", a, b))
+	},
+	"search: _revinclude": func(ctx context.Context, f *fhir.Client) error {
+		p, _, err := fhir.Create(ctx, f, &r4.Practitioner{Name: []r4.HumanName{{Text: "华青"}}})
+		if err != nil {
+			return err
+		}
+		role, _, err := fhir.Create(ctx, f, &r4.PractitionerRole{Practitioner: r4.RefTo("Practitioner", p.ID)})
+		if err != nil {
+			return err
+		}
+		q := fhir.For(fhir.ID[*r4.Practitioner](p.ID), fhir.IncludeReferring(fhir.PractitionerRolePractitioner))
+		for page, err := range fhir.Search(ctx, f, q) {
+			if err != nil {
+				return err
+			}
+			return want(len(page.Matches) == 1 && len(page.Included) == 1 && page.Included[0].ResourceID() == role.ID, "%d %d", len(page.Matches), len(page.Included))
+		}
+		return want(false, "no page")
+	},
+	"search: _elements, marked as not all there": func(ctx context.Context, f *fhir.Client) error {
+		made, _, err := fhir.Create(ctx, f, somebody(number()))
+		if err != nil {
+			return err
+		}
+		for p, err := range fhir.Matches[*r4.Patient](fhir.Search(ctx, f, fhir.For(fhir.ID[*r4.Patient](made.ID), fhir.Elements[*r4.Patient]("birthDate")))) {
+			if err != nil {
+				return err
+			}
+			_, _, update := fhir.Update(ctx, f, p)
+			return errors.Join(want(p.BirthDate == "1990" && len(p.Name) == 0, "more than asked for"), wantIs(update, fhir.ErrRequest))
+		}
+		return want(false, "no match")
+	},
+	"search: the newest first": func(ctx context.Context, f *fhir.Client) error {
+		schedule := hospital.NewNumber()
+		at := time.Date(2030, 1, 7, 8, 0, 0, 0, china)
+		for _, i := range []int{1, 3, 2} {
+			if _, _, err := fhir.Create(ctx, f, slotOf(schedule, at.Add(time.Duration(i)*time.Hour))); err != nil {
+				return err
+			}
+		}
+		var got []string
+		for s, err := range fhir.Matches[*r4.Slot](fhir.Search(ctx, f, fhir.For(fhir.SlotSchedule.Is(schedule), fhir.Newest(fhir.SlotStart)))) {
+			if err != nil {
+				return err
+			}
+			got = append(got, s.Start[11:13])
+		}
+		return want(slices.Equal(got, []string{"11", "10", "09"}), "%v", got)
+	},
 	"decimals keep their digits": func(ctx context.Context, f *fhir.Client) error {
 		made, _, err := fhir.Create(ctx, f, &r4.Location{Name: "门诊", Position: &r4.LocationPosition{Longitude: "114.3050", Latitude: "30.60"}})
 		if err != nil {
@@ -292,8 +506,11 @@ var cases = map[string]func(ctx context.Context, f *fhir.Client) error{
 }
 
 func count(ctx context.Context, f *fhir.Client, id r4.Identifier) (int, error) {
+	return matches(ctx, f, fhir.For(fhir.Identifier[*r4.Patient](id.System, id.Value)))
+}
+
+func matches(ctx context.Context, f *fhir.Client, q fhir.Query) (int, error) {
 	n := 0
-	q := fhir.Query{Type: "Patient", Post: true, Params: url.Values{"identifier": {fhir.Token(id.System, id.Value)}}}
 	for _, err := range fhir.Matches[*r4.Patient](fhir.Search(ctx, f, q)) {
 		if err != nil {
 			return 0, err

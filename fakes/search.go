@@ -74,18 +74,25 @@ func (s *server) search(in *request) *answer {
 				return refuse(http.StatusBadRequest, "invalid")
 			}
 			count = min(count, n)
-		case "_include":
+		case "_include", "_revinclude", "_elements", "_summary":
+		case "_sort":
+			if p, known := parameterOf(in.typ, strings.TrimPrefix(values[0], "-")); !known || p.kind != "date" {
+				return refuse(http.StatusBadRequest, "not-supported")
+			}
 		default:
-			p, ok := parameterOf(in.typ, name)
+			p, ok := understood(in.typ, name)
 			if !ok || slices.ContainsFunc(values, func(v string) bool { return !p.sound(v) }) {
 				return refuse(http.StatusBadRequest, "not-supported")
 			}
 		}
 	}
-	keys := s.found(in)
+	keys := s.store.sorted(in.typ, in.query.Get("_sort"), s.found(in))
 	self := in.typ
 	if q := s.selfQuery(in); q != "" {
 		self += "?" + q
+	}
+	if in.query.Get("_summary") == "count" {
+		return ok(object{"resourceType": "Bundle", "type": "searchset", "total": len(keys)})
 	}
 	in.query.Set("_count", strconv.Itoa(count))
 	return s.page(in, keys, self, len(keys))
@@ -143,8 +150,10 @@ func (s *server) page(in *request, keys []string, self string, total int) *answe
 	links := []any{map[string]any{"relation": "self", "url": s.alias() + "/" + strings.TrimPrefix(self, "/")}}
 	if rest := keys[len(here):]; len(rest) > 0 {
 		next := fmt.Sprintf("%s?_cursor=%s&_type=%s&_count=%d", s.alias(), s.remember(rest), in.typ, size)
-		for _, include := range in.query["_include"] {
-			next += "&_include=" + url.QueryEscape(include)
+		for _, name := range []string{"_include", "_revinclude", "_elements", "_summary"} {
+			for _, v := range in.query[name] {
+				next += "&" + name + "=" + url.QueryEscape(v)
+			}
 		}
 		links = append(links, map[string]any{"relation": "next", "url": next})
 	}
@@ -152,7 +161,7 @@ func (s *server) page(in *request, keys []string, self string, total int) *answe
 	if total >= 0 {
 		out["total"] = total
 	}
-	if entries := s.entries(here, in.query["_include"]); len(entries) > 0 {
+	if entries := s.entries(here, in.query); len(entries) > 0 {
 		out["entry"] = entries
 	}
 	return ok(out)
@@ -168,28 +177,92 @@ func (s *server) remember(keys []string) string {
 }
 
 // entries are matches and what they include.
-func (s *server) entries(keys, includes []string) []any {
+func (s *server) entries(keys []string, query url.Values) []any {
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()
 	var out, included []any
 	seen := map[string]bool{}
 	for _, key := range keys {
 		o := s.store.current[key]
-		out = append(out, s.entry(key, o, "match"))
-		for _, include := range includes {
-			_, path, _ := strings.Cut(include, ":")
-			p, _ := parameterOf(o.typ(), path)
-			for _, v := range values(o, p.paths) {
-				m, _ := v.(map[string]any)
-				ref, _ := m["reference"].(string)
-				if target := s.store.current[ref]; target != nil && !seen[ref] {
-					seen[ref] = true
-					included = append(included, s.entry(ref, target, "include"))
-				}
+		if o == nil {
+			continue // deleted since
+		}
+		out = append(out, s.entry(key, shortened(o, query), "match"))
+		for _, other := range s.store.included(o, query) {
+			if ref := other.typ() + "/" + other.id(); !seen[ref] {
+				seen[ref] = true
+				included = append(included, s.entry(ref, other, "include"))
 			}
 		}
 	}
 	return append(out, included...)
+}
+
+// included is what a match brings along.
+func (s *store) included(o object, query url.Values) []object {
+	var out []object
+	for _, include := range query["_include"] {
+		_, name, _ := strings.Cut(include, ":")
+		p, _ := parameterOf(o.typ(), name)
+		out = append(out, s.targets(o, p)...)
+	}
+	for _, include := range query["_revinclude"] {
+		typ, name, _ := strings.Cut(include, ":")
+		p, _ := parameterOf(typ, name)
+		for _, key := range s.order {
+			if other := s.current[key]; other.typ() == typ && p.matches(values(other, p.paths), o.typ()+"/"+o.id()) {
+				out = append(out, other)
+			}
+		}
+	}
+	return out
+}
+
+// shortened is what _elements and _summary leave, marked.
+func shortened(o object, query url.Values) object {
+	keep := []string{"resourceType", "id", "meta", "status", "identifier", "name", "active"}
+	if names := query.Get("_elements"); names != "" {
+		keep = append(keep[:3:3], strings.Split(names, ",")...)
+	} else if !query.Has("_summary") {
+		return o
+	}
+	out := object{}
+	for _, name := range keep {
+		if v, ok := o.clone()[name]; ok {
+			out[name] = v
+		}
+	}
+	if meta, ok := out["meta"].(map[string]any); ok {
+		meta["tag"] = []any{map[string]any{"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}}
+	}
+	return out
+}
+
+// sorted orders by a date; order is "date" or "-date", empty for as they are.
+func (s *store) sorted(typ, order string, keys []string) []string {
+	if order == "" {
+		return keys
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name, latestFirst := strings.CutPrefix(order, "-")
+	p, _ := parameterOf(typ, name)
+	at := func(key string) time.Time {
+		for _, v := range values(s.current[key], p.paths) {
+			if low, _, ok := span(v); ok {
+				return low
+			}
+		}
+		return time.Time{}
+	}
+	keys = slices.Clone(keys)
+	slices.SortStableFunc(keys, func(a, b string) int {
+		if latestFirst {
+			a, b = b, a
+		}
+		return at(a).Compare(at(b))
+	})
+	return keys
 }
 
 func (s *server) entry(key string, o object, mode string) any {
@@ -205,7 +278,7 @@ func (s *store) find(typ string, query url.Values) []string {
 	defer s.mu.Unlock()
 	var keys []string
 	for _, key := range s.order {
-		if strings.HasPrefix(key, typ+"/") && matchesAll(s.current[key], typ, query) {
+		if strings.HasPrefix(key, typ+"/") && s.matchesAll(s.current[key], typ, query) {
 			keys = append(keys, key)
 		}
 	}
@@ -215,20 +288,73 @@ func (s *store) find(typ string, query url.Values) []string {
 func parseQuery(s string) (url.Values, error) { return url.ParseQuery(strings.TrimPrefix(s, "?")) }
 
 // matchesAll: every parameter, every repetition of it; a comma is an or.
-func matchesAll(o object, typ string, query url.Values) bool {
+func (s *store) matchesAll(o object, typ string, query url.Values) bool {
 	for name, list := range query {
-		p, known := parameterOf(typ, name)
-		if !known {
+		if strings.HasPrefix(name, "_") && name != "_id" && !strings.HasPrefix(name, "_has:") {
 			continue
 		}
-		found := values(o, p.paths)
 		for _, wanted := range list {
-			if !slices.ContainsFunc(strings.Split(wanted, ","), func(w string) bool { return p.matches(found, w) }) {
+			if !slices.ContainsFunc(strings.Split(wanted, ","), func(w string) bool { return s.satisfies(o, typ, name, w) }) {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// satisfies: one parameter, which may be a chain (ref:Type.name) or the reverse
+// (_has:Type:ref:name).
+func (s *store) satisfies(o object, typ, name, wanted string) bool {
+	if rest, ok := strings.CutPrefix(name, "_has:"); ok {
+		parts := strings.SplitN(rest, ":", 3)
+		p, _ := parameterOf(parts[0], parts[1])
+		return slices.ContainsFunc(s.order, func(key string) bool {
+			other := s.current[key]
+			return other.typ() == parts[0] && p.matches(values(other, p.paths), typ+"/"+o.id()) && s.satisfies(other, parts[0], parts[2], wanted)
+		})
+	}
+	if link, rest, ok := strings.Cut(name, "."); ok {
+		link, _, _ = strings.Cut(link, ":")
+		p, _ := parameterOf(typ, link)
+		return slices.ContainsFunc(s.targets(o, p), func(target object) bool { return s.satisfies(target, target.typ(), rest, wanted) })
+	}
+	p, _ := parameterOf(typ, name)
+	return p.matches(values(o, p.paths), wanted)
+}
+
+// targets are the resources that o refers to by p.
+func (s *store) targets(o object, p parameter) []object {
+	var out []object
+	for _, v := range values(o, p.paths) {
+		m, _ := v.(map[string]any)
+		ref, _ := m["reference"].(string)
+		if target := s.current[ref]; target != nil {
+			out = append(out, target)
+		}
+	}
+	return out
+}
+
+// understood: is the parameter known, through chains?
+func understood(typ, name string) (parameter, bool) {
+	if rest, ok := strings.CutPrefix(name, "_has:"); ok {
+		parts := strings.SplitN(rest, ":", 3)
+		if len(parts) != 3 {
+			return parameter{}, false
+		}
+		if p, known := parameterOf(parts[0], parts[1]); !known || p.kind != "reference" {
+			return parameter{}, false
+		}
+		return understood(parts[0], parts[2])
+	}
+	if link, rest, ok := strings.Cut(name, "."); ok {
+		link, target, typed := strings.Cut(link, ":")
+		if p, known := parameterOf(typ, link); !known || p.kind != "reference" || !typed {
+			return parameter{}, false
+		}
+		return understood(target, rest)
+	}
+	return parameterOf(typ, name)
 }
 
 // values follows dotted paths through arrays.

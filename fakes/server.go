@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/hospital-go/hospital/campus"
@@ -20,6 +21,7 @@ type request struct {
 	endpoint    *campus.Endpoint
 	interaction string
 	typ, id     string
+	version     string
 	query       url.Values // the search, wherever it came
 	rawQuery    string
 	post        bool
@@ -29,7 +31,18 @@ type request struct {
 }
 
 func (in *request) writes() bool {
-	return in.interaction == "create" || in.interaction == "update" || in.interaction == "transaction"
+	switch in.interaction {
+	case "create", "update", "patch", "delete", "transaction":
+		return true
+	case "batch":
+		list, _ := in.body["entry"].([]any)
+		return slices.ContainsFunc(list, func(v any) bool {
+			m, _ := v.(map[string]any)
+			req, _ := m["request"].(map[string]any)
+			return req["method"] != http.MethodGet
+		})
+	}
+	return false
 }
 
 // ServeHTTP answers one request, under whatever rule applies.
@@ -69,32 +82,54 @@ func (s *server) parse(r *http.Request) (*request, *answer) {
 	if len(parts) > 0 {
 		in.typ = parts[0]
 	}
-	switch {
-	case r.Method == http.MethodGet && len(parts) == 0 && in.query.Has("_cursor"):
-		in.interaction, in.typ = "search-type", in.query.Get("_type")
-	case r.Method == http.MethodGet && path == "/metadata":
-		in.interaction, in.typ = "capabilities", ""
-	case r.Method == http.MethodGet && len(parts) == 1:
-		in.interaction = "search-type"
-	case r.Method == http.MethodPost && len(parts) == 2 && parts[1] == "_search":
-		in.interaction, in.post = "search-type", true
-	case r.Method == http.MethodGet && len(parts) == 2:
-		in.interaction, in.id = "read", parts[1]
-	case r.Method == http.MethodPost && len(parts) == 0:
-		in.interaction = "transaction"
-	case r.Method == http.MethodPost && len(parts) == 1:
-		in.interaction = "create"
-	case r.Method == http.MethodPut && len(parts) == 2:
-		in.interaction, in.id = "update", parts[1]
-	default:
+	if len(parts) > 1 {
+		in.id = parts[1]
+	}
+	if in.interaction = interactionOf(r, path, parts, in.query); in.interaction == "" {
 		return nil, refuse(http.StatusNotImplemented, "not-supported")
 	}
-	return in, in.read(r)
+	switch in.interaction {
+	case "search-type":
+		in.post = r.Method == http.MethodPost
+		if len(parts) == 0 {
+			in.typ = in.query.Get("_type")
+		}
+	case "vread":
+		in.version = parts[3]
+	}
+	bad := in.read(r)
+	if in.interaction == "transaction" && in.body.str("type") == "batch" {
+		in.interaction = "batch"
+	}
+	return in, bad
+}
+
+// routes are what is served, by method and the number of path segments; a word
+// in the last place must be that word.
+var routes = map[string]string{
+	"GET 1": "search-type", "POST 2 _search": "search-type", "GET 2": "read", "GET 4": "vread", "GET 3 _history": "history-instance",
+	"POST 0": "transaction", "POST 1": "create", "PUT 2": "update", "PUT 1": "update", "PATCH 2": "patch", "DELETE 2": "delete",
+}
+
+func interactionOf(r *http.Request, path string, parts []string, query url.Values) string {
+	n := len(parts)
+	switch {
+	case r.Method == http.MethodGet && path == "/metadata":
+		return "capabilities"
+	case r.Method == http.MethodGet && n == 0 && query.Has("_cursor"):
+		return "search-type"
+	case n == 4 && parts[2] != "_history", r.Method == http.MethodPut && n == 1 && len(query) == 0:
+		return ""
+	}
+	if n > 1 && strings.HasPrefix(parts[n-1], "_") {
+		return routes[fmt.Sprintf("%s %d %s", r.Method, n, parts[n-1])]
+	}
+	return routes[fmt.Sprintf("%s %d", r.Method, n)]
 }
 
 // read takes the body.
 func (in *request) read(r *http.Request) *answer {
-	if r.Method == http.MethodGet {
+	if r.Method == http.MethodGet || r.Method == http.MethodDelete {
 		return nil
 	}
 	data, err := io.ReadAll(io.LimitReader(r.Body, maxRequest+1))
@@ -112,7 +147,12 @@ func (in *request) read(r *http.Request) *answer {
 		}
 		return nil
 	}
-	if media != fhir.MediaType && media != "application/json" {
+	if in.interaction == "patch" {
+		if media != fhir.PatchMediaType {
+			return refuse(http.StatusUnsupportedMediaType, "not-supported")
+		}
+		data = append(append([]byte(`{"steps":`), data...), '}')
+	} else if media != fhir.MediaType && media != "application/json" {
 		return refuse(http.StatusUnsupportedMediaType, "not-supported")
 	}
 	if in.body, err = parseObject(data); err != nil {
@@ -131,18 +171,25 @@ func (s *server) execute(in *request) *answer {
 	}
 	switch in.interaction {
 	case "capabilities":
-		return ok(object{
-			"resourceType": "CapabilityStatement", "status": "active", "date": "2024-01-01", "kind": "instance",
-			"fhirVersion": "4.0.1", "format": []any{fhir.MediaType},
-		})
+		return ok(s.statement())
 	case "read":
 		return s.store.read(in.typ, in.id)
+	case "vread":
+		return s.store.vread(in.typ, in.id, in.version)
+	case "history-instance":
+		return s.versions(in)
 	case "search-type":
 		return s.search(in)
 	case "create":
 		return s.create(in)
 	case "update":
 		return s.update(in)
+	case "patch":
+		return s.patch(in)
+	case "delete":
+		return s.single(entry{method: http.MethodDelete, typ: in.typ, id: in.id, ifMatch: in.header.Get("If-Match")})
+	case "batch":
+		return s.batch(in)
 	}
 	return s.transaction(in)
 }
@@ -156,6 +203,9 @@ func (s *server) create(in *request) *answer {
 func (s *server) update(in *request) *answer {
 	e := entry{method: http.MethodPut, typ: in.typ, id: in.id, resource: in.body, ifMatch: in.header.Get("If-Match")}
 	e.mustBeNew = in.header.Get("If-None-Match") == "*"
+	if in.id == "" {
+		e.conditional, e.ifNoneExist = true, in.rawQuery
+	}
 	return s.single(e)
 }
 
@@ -166,6 +216,9 @@ func (s *server) single(e entry) *answer {
 		return bad
 	}
 	r := results[0]
+	if r.resource == nil {
+		return &answer{status: r.status, header: http.Header{}, changed: true}
+	}
 	a := &answer{status: r.status, header: http.Header{}, body: r.resource.json(), created: r.created, changed: r.changed}
 	a.header.Set("Content-Type", fhir.MediaType)
 	a.header.Set("ETag", r.resource.etag())

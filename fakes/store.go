@@ -20,6 +20,7 @@ type store struct {
 	mu      sync.Mutex
 	current map[string]object // "Type/id"
 	order   []string          // keys in order of creation
+	history map[string][]version
 	nextID  int
 	log     []change
 
@@ -32,14 +33,21 @@ type store struct {
 type change struct {
 	at  time.Time
 	key string
-	to  object
+	to  object // nil: deleted
+}
+
+// version is one state of a resource, nil after a deletion.
+type version struct {
+	at     time.Time
+	method string
+	to     object
 }
 
 // firstID is the first id of every store, so that equal ids mean different people.
 const firstID = 1001
 
 func newStore(h *Hospital, id campus.StoreID) *store {
-	return &store{hospital: h, id: id, current: map[string]object{}, nextID: firstID}
+	return &store{hospital: h, id: id, current: map[string]object{}, history: map[string][]version{}, nextID: firstID}
 }
 
 // newReplica begins with somebody nobody asked for, who takes the first id.
@@ -70,33 +78,43 @@ func (s *store) newID() string {
 // put writes a new version and logs it; it requires the lock.
 func (s *store) put(typ, id string, o object, now time.Time) object {
 	key := typ + "/" + id
-	old, exists := s.current[key]
-	version := 1
-	if exists {
-		version, _ = strconv.Atoi(old.version())
-		version++
-	} else {
+	method := http.MethodPut
+	if _, exists := s.current[key]; !exists {
 		s.order = append(s.order, key)
+		method = http.MethodPost
 	}
 	o = o.clone()
 	meta, _ := o["meta"].(map[string]any)
 	if meta == nil {
 		meta = map[string]any{}
 	}
-	meta["versionId"] = strconv.Itoa(version)
+	meta["versionId"] = strconv.Itoa(len(s.history[key]) + 1)
 	meta["lastUpdated"] = now.UTC().Format("2006-01-02T15:04:05.000Z")
 	o["id"], o["meta"] = id, meta
 	s.current[key] = o
+	s.history[key] = append(s.history[key], version{now, method, o})
 	s.log = append(s.log, change{now, key, o})
 	return o
+}
+
+// remove deletes; it requires the lock.
+func (s *store) remove(key string, now time.Time) {
+	delete(s.current, key)
+	s.order = slices.DeleteFunc(s.order, func(k string) bool { return k == key })
+	s.history[key] = append(s.history[key], version{now, http.MethodDelete, nil})
+	s.log = append(s.log, change{now, key, nil})
 }
 
 func (s *store) read(typ, id string) *answer {
 	s.catchUp()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	o, found := s.current[typ+"/"+id]
-	if !found {
+	key := typ + "/" + id
+	o, found := s.current[key]
+	switch {
+	case !found && len(s.history[key]) > 0:
+		return refuse(http.StatusGone, "deleted")
+	case !found:
 		return refuse(http.StatusNotFound, "not-found")
 	}
 	return ok(o)
@@ -124,6 +142,10 @@ func (s *store) catchUp() {
 	}
 	for _, c := range log[from:s.applied] {
 		typ, id, _ := strings.Cut(s.renamed[c.key], "/")
+		if c.to == nil {
+			s.remove(s.renamed[c.key], c.at)
+			continue
+		}
 		o := c.to.clone()
 		rename(map[string]any(o), s.renamed)
 		s.put(typ, id, o, c.at)
@@ -277,7 +299,7 @@ func (s *store) look(entries []entry) bool {
 		conditional = true
 		query, _ := parseQuery(e.ifNoneExist)
 		for _, key := range s.order {
-			if o := s.current[key]; o.typ() == e.typ && matchesAll(o, e.typ, query) {
+			if o := s.current[key]; o.typ() == e.typ && s.matchesAll(o, e.typ, query) {
 				e.existing = append(e.existing, key)
 			}
 		}
@@ -290,19 +312,21 @@ func (s *store) check(entries []entry, p Personality) *answer {
 	seen := map[string]bool{}
 	for i := range entries {
 		e := &entries[i]
-		if e.resource.typ() != e.typ {
+		if e.method != http.MethodDelete && e.resource.typ() != e.typ {
 			return refuse(http.StatusBadRequest, "structure")
 		}
 		if len(e.existing) > 1 {
 			return refuse(http.StatusPreconditionFailed, "multiple-matches")
 		}
-		if e.method != http.MethodPut {
+		if e.method == http.MethodPost || e.conditional {
 			continue
 		}
 		key := e.typ + "/" + e.id
 		old, exists := s.current[key]
 		switch {
-		case e.resource.id() != e.id || seen[key]:
+		case e.method == http.MethodDelete && !exists:
+			return refuse(http.StatusGone, "deleted")
+		case (e.method == http.MethodPut && e.resource.id() != e.id) || seen[key]:
 			return refuse(http.StatusBadRequest, "invalid")
 		case !exists && e.ifMatch != "":
 			return refuse(http.StatusPreconditionFailed, "conflict")
@@ -323,7 +347,7 @@ func (s *store) assign(entries []entry) map[string]string {
 	names := map[string]string{}
 	for i := range entries {
 		e := &entries[i]
-		if e.method == http.MethodPost {
+		if e.method == http.MethodPost || e.conditional {
 			if e.id = s.newID(); len(e.existing) == 1 {
 				_, e.id, _ = strings.Cut(e.existing[0], "/")
 			}
@@ -337,8 +361,12 @@ func (s *store) assign(entries []entry) map[string]string {
 
 func (s *store) apply(e *entry, names map[string]string, now time.Time) result {
 	key := e.typ + "/" + e.id
-	if len(e.existing) == 1 {
+	switch {
+	case len(e.existing) == 1 && e.method == http.MethodPost:
 		return result{status: http.StatusOK, resource: s.current[key]}
+	case e.method == http.MethodDelete:
+		s.remove(key, now)
+		return result{status: http.StatusNoContent, changed: true}
 	}
 	old, exists := s.current[key]
 	o := e.resource.clone()
@@ -380,18 +408,27 @@ func (s *server) transaction(in *request) *answer {
 	changed := false
 	for i, r := range results {
 		created, changed = append(created, r.created...), changed || r.changed
-		out[i] = map[string]any{
-			"fullUrl":  fmt.Sprintf("%s/%s/%s", s.alias(), r.resource.typ(), r.resource.id()),
-			"resource": map[string]any(r.resource),
-			"response": map[string]any{
-				"status": fmt.Sprintf("%d %s", r.status, http.StatusText(r.status)), "etag": r.resource.etag(),
-				"location": fmt.Sprintf("%s/%s/_history/%s", r.resource.typ(), r.resource.id(), r.resource.version()),
-			},
-		}
+		out[i] = s.answered(r)
 	}
 	a := ok(object{"resourceType": "Bundle", "type": "transaction-response", "entry": out})
 	a.created, a.changed = created, changed
 	return a
+}
+
+// answered is an entry of the answer to a Bundle.
+func (s *server) answered(r result) any {
+	status := fmt.Sprintf("%d %s", r.status, http.StatusText(r.status))
+	if r.resource == nil {
+		return map[string]any{"response": map[string]any{"status": status}}
+	}
+	return map[string]any{
+		"fullUrl":  fmt.Sprintf("%s/%s/%s", s.alias(), r.resource.typ(), r.resource.id()),
+		"resource": map[string]any(r.resource),
+		"response": map[string]any{
+			"status": status, "etag": r.resource.etag(),
+			"location": fmt.Sprintf("%s/%s/_history/%s", r.resource.typ(), r.resource.id(), r.resource.version()),
+		},
+	}
 }
 
 func parseEntry(v any) (entry, bool) {
@@ -407,10 +444,10 @@ func parseEntry(v any) (entry, bool) {
 	target, _ := req["url"].(string)
 	e.typ, e.id, _ = strings.Cut(strings.Trim(target, "/"), "/")
 	switch {
-	case res == nil || e.typ == "" || strings.ContainsAny(e.id, "/?"):
+	case (res == nil) != (e.method == http.MethodDelete) || e.typ == "" || strings.ContainsAny(e.id, "/?"):
 		return e, false
 	case e.method == http.MethodPost:
 		return e, e.id == ""
 	}
-	return e, e.method == http.MethodPut && e.id != ""
+	return e, (e.method == http.MethodPut || e.method == http.MethodDelete) && e.id != ""
 }

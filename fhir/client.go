@@ -73,10 +73,13 @@ func New(doer Doer, base string, opts ...Option) (*Client, error) {
 // Interaction is what a request is, in the specification's words. It travels in
 // the request's context, so that a Doer can name it without reading the URL.
 type Interaction struct {
-	// Name is read, search-type, create, update, transaction or capabilities.
+	// Name is the interaction's code: read, vread, history-instance, search-type,
+	// create, update, patch, delete, transaction, batch, operation or capabilities.
 	Name string
 	// Type is the resource type in the URL, "" for the whole system.
 	Type string
+	// Operation is an operation's name without its $.
+	Operation string
 	// Expect is the resource type of a successful answer, "" for any.
 	Expect string
 	// Previous is the page whose link this request follows, nil for a request of
@@ -87,10 +90,18 @@ type Interaction struct {
 	Restart bool
 	// Creates marks an update of an id that must not exist yet.
 	Creates bool
+	// Reads marks what changes nothing and may be asked again anywhere.
+	Reads bool
 }
 
-// Template names the interaction without data: "read Patient".
-func (i Interaction) Template() string { return strings.TrimRight(i.Name+" "+i.Type, " ") }
+// Template names the interaction without data: "read Patient", "operation Patient $match".
+func (i Interaction) Template() string {
+	t := strings.TrimRight(i.Name+" "+i.Type, " ")
+	if i.Operation != "" {
+		t += " $" + i.Operation
+	}
+	return t
+}
 
 type interactionKey struct{}
 
@@ -136,27 +147,59 @@ func (c *Client) call(ctx context.Context, i Interaction, req *http.Request) ([]
 	return body, r, judge(i, resp, body)
 }
 
+// content is a request's body; the zero value is none.
+type content struct {
+	media string
+	data  []byte
+}
+
 // request builds a request below the base.
-func (c *Client) request(ctx context.Context, method, path, query string, resource r4.Resource) (*http.Request, error) {
+func (c *Client) request(ctx context.Context, method, path, query string, body content) (*http.Request, error) {
 	u := *c.base
 	u = *u.JoinPath(path)
 	u.RawQuery = query
-	var body io.Reader = http.NoBody
-	if resource != nil {
-		data, err := r4.Marshal(resource)
-		if err != nil {
-			return nil, err
-		}
-		body = bytes.NewReader(data)
+	var reader io.Reader = http.NoBody
+	if body.data != nil {
+		reader = bytes.NewReader(body.data)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), reader)
 	if err != nil {
 		return nil, ErrRequest
 	}
-	if resource != nil {
-		req.Header.Set("Content-Type", MediaType)
+	if body.data != nil {
+		req.Header.Set("Content-Type", body.media)
+	}
+	if method != http.MethodGet {
+		req.Header.Set("Prefer", "return=representation")
 	}
 	return req, nil
+}
+
+// requestWith builds a request with a resource as its body.
+func (c *Client) requestWith(ctx context.Context, method, path, query string, resource r4.Resource) (*http.Request, error) {
+	data, err := r4.Marshal(resource)
+	if err != nil {
+		return nil, err
+	}
+	return c.request(ctx, method, path, query, content{MediaType, data})
+}
+
+// sent sends a request that writes one resource; what comes back is the zero T
+// when the server sent no body. id is the one it must have, "" for any.
+func sent[T r4.Resource](ctx context.Context, c *Client, i Interaction, req *http.Request, id string) (T, *Response, error) {
+	var none T
+	body, resp, err := c.call(ctx, i, req)
+	if err != nil {
+		return none, resp, err
+	}
+	res, err := decoded[T](body, resp)
+	if err == nil && id != "" && len(body) > 0 && res.ResourceID() != id {
+		err = fmt.Errorf("%w: another id", ErrUnexpected)
+	}
+	if err != nil {
+		return none, resp, err
+	}
+	return res, resp, nil
 }
 
 // decoded reads the resource of a successful answer, the zero T when the body is empty.

@@ -37,6 +37,8 @@ var (
 	ErrTooLarge = errors.New("fhir: answer too large; ask for less or raise the limit")
 	// ErrCut: the answer ended early.
 	ErrCut = errors.New("fhir: the answer ended early")
+	// ErrNotDeclared: the server's statement does not list it; nothing was sent.
+	ErrNotDeclared = errors.New("fhir: the server does not declare it; nothing was sent")
 	// ErrRequest: the arguments make no request, such as an id with a slash.
 	ErrRequest = errors.New("fhir: invalid request; check the type and the id")
 )

@@ -3,7 +3,6 @@ package fhir_test
 import (
 	"context"
 	"fmt"
-	"net/url"
 
 	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
@@ -20,7 +19,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	query := fhir.Query{Type: "Patient", Post: true, Params: url.Values{"identifier": {fhir.Token("urn:oid:1.2.3", "ZY010101")}}}
+	query := fhir.For(fhir.Identifier[*r4.Patient]("urn:oid:1.2.3", "ZY010101"))
 	for patient, err := range fhir.Matches[*r4.Patient](fhir.Search(context.Background(), client, query)) {
 		if err != nil {
 			fmt.Println(err)

@@ -57,10 +57,27 @@ func succeeded(i Interaction, status int) bool {
 	switch status {
 	case http.StatusOK:
 		return true
-	case http.StatusCreated, http.StatusNoContent:
+	case http.StatusCreated:
 		return i.Name == "create" || i.Name == "update"
+	case http.StatusNoContent:
+		return mayBeEmpty(i)
 	}
-	return false
+	return Deleted(i, status)
+}
+
+// mayBeEmpty: what writes one resource may be answered without a body.
+func mayBeEmpty(i Interaction) bool {
+	switch i.Name {
+	case "create", "update", "patch", "delete":
+		return true
+	}
+	return i.Name == "operation" && i.Expect == ""
+}
+
+// Deleted reports whether a status says that what was to be deleted is gone
+// already: then the deletion has happened.
+func Deleted(i Interaction, status int) bool {
+	return i.Name == "delete" && (status == http.StatusNotFound || status == http.StatusGone)
 }
 
 // judge turns an answer that is not a success into its error.
@@ -68,9 +85,9 @@ func judge(i Interaction, resp *http.Response, body []byte) error {
 	shape, typ := ShapeOf(resp, body)
 	ok := succeeded(i, resp.StatusCode)
 	switch {
-	case shape == ShapeForeign:
+	case shape == ShapeForeign, Deleted(i, resp.StatusCode) && shape != ShapeOutcome:
 		return ErrForeign
-	case !ok && shape == ShapeOutcome:
+	case !ok && shape == ShapeOutcome && resp.StatusCode >= 300:
 		outcome, err := r4.Decode[*r4.OperationOutcome](body)
 		if err != nil {
 			return ErrForeign
@@ -80,10 +97,30 @@ func judge(i Interaction, resp *http.Response, body []byte) error {
 		return ErrUnexpected // 202, 206: not the answer, or not all of it
 	case !ok:
 		return ErrForeign // a refusal in FHIR is an OperationOutcome
-	case shape == ShapeEmpty && (i.Name == "create" || i.Name == "update"):
+	case shape == ShapeEmpty && mayBeEmpty(i):
 		return nil
 	case shape == ShapeEmpty, i.Expect != "" && typ != i.Expect:
 		return ErrUnexpected
+	case shape == ShapeOutcome && i.Expect == "" && resp.StatusCode < 300:
+		return warned(body)
 	}
 	return nil
+}
+
+// warned refuses an OperationOutcome that reports errors under a status that says success.
+func warned(body []byte) error {
+	outcome, err := r4.Decode[*r4.OperationOutcome](body)
+	if err != nil || hasError(outcome) {
+		return ErrUnexpected
+	}
+	return nil
+}
+
+func hasError(outcome *r4.OperationOutcome) bool {
+	for _, i := range outcome.Issue {
+		if i.Severity == r4.IssueSeverityError || i.Severity == r4.IssueSeverityFatal {
+			return true
+		}
+	}
+	return false
 }

@@ -2,7 +2,6 @@ package fhir
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 
 	"github.com/hospital-go/hospital/fhir/r4"
@@ -11,37 +10,36 @@ import (
 // Read reads one resource by its logical id (section 3.1.0.1). A resource of
 // another type or id is [ErrUnexpected].
 func Read[T r4.Resource](ctx context.Context, c *Client, id string) (T, *Response, error) {
-	var none T
-	typ := typeOf[T]()
-	if typ == "" || !ValidID(id) {
+	if !ValidID(id) {
+		var none T
 		return none, nil, ErrRequest
 	}
-	req, err := c.request(ctx, http.MethodGet, typ+"/"+id, "", nil)
+	typ := typeOf[T]()
+	return get[T](ctx, c, Interaction{Name: "read", Type: typ}, id, typ+"/"+id)
+}
+
+// get reads the resource at path, which must have this type and id.
+func get[T r4.Resource](ctx context.Context, c *Client, i Interaction, id, path string) (T, *Response, error) {
+	var none T
+	if i.Type == "" {
+		return none, nil, ErrRequest
+	}
+	i.Expect, i.Reads = i.Type, true
+	req, err := c.request(ctx, http.MethodGet, path, "", content{})
 	if err != nil {
 		return none, nil, err
 	}
-	body, resp, err := c.call(ctx, Interaction{Name: "read", Type: typ, Expect: typ}, req)
-	if err != nil {
-		return none, resp, err
-	}
-	res, err := decoded[T](body, resp)
-	if err == nil && (r4.Resource(res) == nil || res.ResourceID() != id) {
-		err = fmt.Errorf("%w: another id", ErrUnexpected)
-	}
-	if err != nil {
-		return none, resp, err
-	}
-	return res, resp, nil
+	return sent[T](ctx, c, i, req, id)
 }
 
 // Capabilities reads the server's CapabilityStatement (section 3.1.0.8). It is a
 // hint of what the server offers, never a proof.
 func Capabilities(ctx context.Context, c *Client) (*r4.CapabilityStatement, *Response, error) {
-	req, err := c.request(ctx, http.MethodGet, "metadata", "", nil)
+	req, err := c.request(ctx, http.MethodGet, "metadata", "", content{})
 	if err != nil {
 		return nil, nil, err
 	}
-	body, resp, err := c.call(ctx, Interaction{Name: "capabilities", Expect: "CapabilityStatement"}, req)
+	body, resp, err := c.call(ctx, Interaction{Name: "capabilities", Expect: "CapabilityStatement", Reads: true}, req)
 	if err != nil {
 		return nil, resp, err
 	}

@@ -19,7 +19,7 @@ const (
 	maxRestarts = 2
 )
 
-// Query is a search of one type (section 3.1.1).
+// Query is a search of one type (section 3.1.1). [For] makes one from typed filters.
 type Query struct {
 	// Type is the resource type to search.
 	Type string
@@ -28,6 +28,8 @@ type Query struct {
 	// Post sends them in the body, to [Type]/_search, so that they appear in no
 	// log of URLs. Searches by identifier, name or telephone must.
 	Post bool
+
+	invalid bool // one of its filters cannot be sent
 }
 
 // Page is one page of a search.
@@ -36,6 +38,8 @@ type Page struct {
 	Matches []r4.Resource
 	// Included came along by _include or _revinclude.
 	Included []r4.Resource
+	// Total is how many matches the server says there are in all, nil when it does not say.
+	Total    *int
 	Response *Response
 	next     string
 }
@@ -111,10 +115,6 @@ func (s *search) fetch(ctx context.Context) (*Page, error) {
 	if s.last == nil {
 		return s.first(ctx, Interaction{})
 	}
-	next, err := s.client.link(s.last)
-	if err != nil {
-		return nil, err
-	}
 	if s.links[s.last.next] {
 		return nil, fmt.Errorf("%w: the next links go in a circle", ErrPageLost)
 	}
@@ -122,9 +122,9 @@ func (s *search) fetch(ctx context.Context) (*Page, error) {
 		s.links = map[string]bool{}
 	}
 	s.links[s.last.next] = true
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, next, http.NoBody)
+	req, err := s.client.follow(ctx, s.last.next, s.last.Response)
 	if err != nil {
-		return nil, ErrLink
+		return nil, err
 	}
 	page, err := s.send(ctx, Interaction{Previous: s.last.Response.HTTP}, req)
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrGone) {
@@ -150,23 +150,17 @@ func (s *search) first(ctx context.Context, i Interaction) (*Page, error) {
 
 func (s *search) request(ctx context.Context) (*http.Request, error) {
 	q := s.query
-	if !ValidType(q.Type) {
+	if !ValidType(q.Type) || q.invalid {
 		return nil, ErrRequest
 	}
 	if !q.Post {
-		return s.client.request(ctx, http.MethodGet, q.Type, q.Params.Encode(), nil)
+		return s.client.request(ctx, http.MethodGet, q.Type, q.Params.Encode(), content{})
 	}
-	u := s.client.base.JoinPath(q.Type, "_search")
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), strings.NewReader(q.Params.Encode()))
-	if err != nil {
-		return nil, ErrRequest
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return req, nil
+	return s.client.request(ctx, http.MethodPost, q.Type+"/_search", "", content{"application/x-www-form-urlencoded", []byte(q.Params.Encode())})
 }
 
 func (s *search) send(ctx context.Context, i Interaction, req *http.Request) (*Page, error) {
-	i.Name, i.Type, i.Expect = "search-type", s.query.Type, "Bundle"
+	i.Name, i.Type, i.Expect, i.Reads = "search-type", s.query.Type, "Bundle", true
 	body, resp, err := s.client.call(ctx, i, req)
 	if err != nil {
 		return nil, err
@@ -197,21 +191,28 @@ func (s *search) countOnly() bool {
 	return s.query.Params.Get("_summary") == "count" || s.query.Params.Get("_count") == "0"
 }
 
+// partial: only parts of the matches were asked for.
+func (s *search) partial() bool {
+	return s.query.Params.Has("_elements") || s.query.Params.Has("_summary")
+}
+
+// markSubsetted marks what a server forgot to mark. Without Meta there is no
+// version either, and no update.
+func markSubsetted(r r4.Resource) {
+	if meta := r.ResourceMeta(); meta != nil && !subsetted(r) {
+		meta.Tag = append(meta.Tag, r4.Coding{System: "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", Code: subsettedCode})
+	}
+}
+
 // sort checks a page and sorts its entries.
 func (s *search) sort(bundle *r4.Bundle, first bool) (*Page, error) {
 	if bundle.Type != r4.BundleTypeSearchset {
 		return nil, fmt.Errorf("%w: not a search result", ErrUnexpected)
 	}
-	page := &Page{}
-	for _, link := range bundle.Link {
-		switch link.Relation {
-		case "next":
-			page.next = link.URL
-		case "self":
-			if first && !s.honoured(link.URL) {
-				return nil, ErrFilterIgnored
-			}
-		}
+	page := &Page{Total: bundle.Total}
+	page.next = linkOf(bundle, "next")
+	if self := linkOf(bundle, "self"); first && self != "" && !s.honoured(self) {
+		return nil, ErrFilterIgnored
 	}
 	here := map[string]bool{}
 	for i := range bundle.Entry {
@@ -224,8 +225,12 @@ func (s *search) sort(bundle *r4.Bundle, first bool) (*Page, error) {
 		case e.Resource == nil:
 			return nil, fmt.Errorf("%w: an entry without resource", ErrUnexpected)
 		case mode == r4.SearchEntryModeOutcome:
-			if err := warned(e.Resource); err != nil {
-				return nil, err
+			outcome, ok := e.Resource.(*r4.OperationOutcome)
+			if !ok {
+				return nil, fmt.Errorf("%w: an outcome that is none", ErrUnexpected)
+			}
+			if hasError(outcome) {
+				return nil, ErrIncomplete // something is missing
 			}
 		case mode == r4.SearchEntryModeInclude:
 			page.Included = append(page.Included, e.Resource)
@@ -235,25 +240,13 @@ func (s *search) sort(bundle *r4.Bundle, first bool) (*Page, error) {
 			return nil, fmt.Errorf("%w: one id twice on a page", ErrUnexpected)
 		default:
 			here[e.Resource.ResourceID()] = true
+			if s.partial() {
+				markSubsetted(e.Resource)
+			}
 			page.Matches = append(page.Matches, e.Resource)
 		}
 	}
 	return page, nil
-}
-
-// warned looks at what the server has to say about the search: an error there
-// means that something is missing.
-func warned(r r4.Resource) error {
-	outcome, ok := r.(*r4.OperationOutcome)
-	if !ok {
-		return fmt.Errorf("%w: an outcome that is none", ErrUnexpected)
-	}
-	for _, i := range outcome.Issue {
-		if i.Severity == r4.IssueSeverityError || i.Severity == r4.IssueSeverityFatal {
-			return ErrIncomplete
-		}
-	}
-	return nil
 }
 
 // controls are parameters that choose the form of the answer, not what matches.
@@ -305,19 +298,20 @@ func (s *search) fresh(list []r4.Resource) []r4.Resource {
 
 func key(r r4.Resource) string { return r.ResourceType() + "/" + r.ResourceID() }
 
-// link checks the page's next link, unless the Doer does.
-func (c *Client) link(page *Page) (string, error) {
-	u, err := url.Parse(page.next)
+// follow is a request to a link of an answer. Unless the Doer checks links, it
+// must lead below the base.
+func (c *Client) follow(ctx context.Context, next string, from *Response) (*http.Request, error) {
+	u, err := url.Parse(next)
 	if err != nil {
-		return "", ErrLink
+		return nil, ErrLink
 	}
-	from := page.Response.HTTP.Request.URL
-	u = from.ResolveReference(u)
-	if c.trustLinks {
-		return u.String(), nil
+	u = from.HTTP.Request.URL.ResolveReference(u)
+	if _, ok := link.Under(c.base, u); !ok && !c.trustLinks {
+		return nil, ErrLink
 	}
-	if _, ok := link.Under(c.base, u); !ok {
-		return "", ErrLink
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), http.NoBody)
+	if err != nil {
+		return nil, ErrLink
 	}
-	return u.String(), nil
+	return req, nil
 }

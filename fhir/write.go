@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hospital-go/hospital/fhir/r4"
@@ -54,24 +56,28 @@ func Token(system, value string) string {
 func create[T r4.Resource](ctx context.Context, c *Client, resource T, ifNoneExist string) (T, *Response, error) {
 	var none T
 	typ := typeOfResource(resource)
-	if !ValidType(typ) {
+	if !ValidType(typ) || subsetted(resource) {
 		return none, nil, ErrRequest
 	}
-	req, err := c.request(ctx, http.MethodPost, typ, "", resource)
+	req, err := c.requestWith(ctx, http.MethodPost, typ, "", resource)
 	if err != nil {
 		return none, nil, err
 	}
 	if ifNoneExist != "" {
 		req.Header.Set("If-None-Exist", ifNoneExist)
 	}
-	req.Header.Set("Prefer", "return=representation")
-	body, resp, err := c.call(ctx, Interaction{Name: "create", Type: typ, Expect: typ}, req)
-	if err != nil {
-		return none, resp, err
-	}
-	res, err := decoded[T](body, resp)
-	return res, resp, err
+	return sent[T](ctx, c, Interaction{Name: "create", Type: typ, Expect: typ}, req, "")
 }
+
+// subsetted: the resource came from a search with _elements or _summary and is
+// not all there; written back it would delete the rest.
+func subsetted(resource r4.Resource) bool {
+	meta := resource.ResourceMeta()
+	return meta != nil && slices.ContainsFunc(meta.Tag, func(c r4.Coding) bool { return c.Code == subsettedCode })
+}
+
+// subsettedCode marks a resource that is not all there (section 3.1.1.5.10).
+const subsettedCode = "SUBSETTED"
 
 // Update puts a resource under its id if its current version is still the one
 // in resource.Meta (section 3.1.0.4, If-Match). [ErrPrecondition] means that
@@ -98,44 +104,29 @@ func CreateAs[T r4.Resource](ctx context.Context, c *Client, resource T) (T, *Re
 func put[T r4.Resource](ctx context.Context, c *Client, resource T, i Interaction, header, value string) (T, *Response, error) {
 	var none T
 	i.Name, i.Type = "update", typeOfResource(resource)
-	if i.Expect = i.Type; !ValidType(i.Type) || !ValidID(resource.ResourceID()) {
+	if i.Expect = i.Type; !ValidType(i.Type) || !ValidID(resource.ResourceID()) || subsetted(resource) {
 		return none, nil, ErrRequest
 	}
 	id := resource.ResourceID()
-	req, err := c.request(ctx, http.MethodPut, i.Type+"/"+id, "", resource)
+	req, err := c.requestWith(ctx, http.MethodPut, i.Type+"/"+id, "", resource)
 	if err != nil {
 		return none, nil, err
 	}
 	req.Header.Set(header, value)
-	req.Header.Set("Prefer", "return=representation")
-	body, resp, err := c.call(ctx, i, req)
-	if err != nil {
-		return none, resp, err
-	}
-	res, err := decoded[T](body, resp)
-	if err == nil && len(body) > 0 && res.ResourceID() != id {
-		err = fmt.Errorf("%w: another id", ErrUnexpected)
-	}
-	return res, resp, err
+	return sent[T](ctx, c, i, req, id)
 }
 
 // Transaction sends a Bundle of type transaction (section 3.1.0.11): all of it
 // happens or none. The answer has one entry for each that was sent, in order,
 // each with a status that says success; anything else is [ErrUnexpected].
 func Transaction(ctx context.Context, c *Client, bundle *r4.Bundle) (*r4.Bundle, *Response, error) {
-	if bundle == nil || bundle.Type != r4.BundleTypeTransaction || len(bundle.Entry) == 0 {
-		return nil, nil, fmt.Errorf("%w: not a transaction", ErrRequest)
+	if err := checkEntries(bundle, r4.BundleTypeTransaction); err != nil {
+		return nil, nil, err
 	}
-	for i := range bundle.Entry {
-		if r := bundle.Entry[i].Request; r == nil || r.Method == "" || r.URL == "" {
-			return nil, nil, fmt.Errorf("%w: entry %d has no request, or could not be guarded", ErrRequest, i)
-		}
-	}
-	req, err := c.request(ctx, http.MethodPost, "", "", bundle)
+	req, err := c.requestWith(ctx, http.MethodPost, "", "", bundle)
 	if err != nil {
 		return nil, nil, err
 	}
-	req.Header.Set("Prefer", "return=representation")
 	body, resp, err := c.call(ctx, Interaction{Name: "transaction", Expect: "Bundle"}, req)
 	if err != nil {
 		return nil, resp, err
@@ -148,6 +139,20 @@ func Transaction(ctx context.Context, c *Client, bundle *r4.Bundle) (*r4.Bundle,
 		return nil, resp, err
 	}
 	return answer, resp, nil
+}
+
+// checkEntries: does each entry of the bundle say what to do?
+func checkEntries(bundle *r4.Bundle, typ string) error {
+	if bundle == nil || bundle.Type != typ || len(bundle.Entry) == 0 {
+		return fmt.Errorf("%w: not a %s", ErrRequest, typ)
+	}
+	for i := range bundle.Entry {
+		e := &bundle.Entry[i]
+		if r := e.Request; r == nil || r.Method == "" || r.URL == "" || (e.Resource != nil && subsetted(e.Resource)) {
+			return fmt.Errorf("%w: entry %d has no request, is not all there, or could not be guarded", ErrRequest, i)
+		}
+	}
+	return nil
 }
 
 func checkTransaction(sent, got *r4.Bundle) error {
@@ -170,8 +175,18 @@ func checkTransaction(sent, got *r4.Bundle) error {
 }
 
 func entrySucceeded(status string) bool {
-	code, _, _ := strings.Cut(status, " ")
-	return code == "200" || code == "201" || code == "204"
+	code := statusOf(status)
+	return code == http.StatusOK || code == http.StatusCreated || code == http.StatusNoContent
+}
+
+// statusOf is the number a status line begins with, 0 when it is none.
+func statusOf(status string) int {
+	text, _, _ := strings.Cut(status, " ")
+	code, err := strconv.Atoi(text)
+	if err != nil || len(text) != 3 {
+		return 0
+	}
+	return code
 }
 
 // sameResource: what answers a PUT is what was put.

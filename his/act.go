@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"hash/fnv"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -149,13 +148,13 @@ func (a *act) alone(ctx context.Context, f *fhir.Client, mine Booking, slot stri
 
 // rivals are the live Appointments of the Number and, where that is needed, of the slot.
 func (a *act) rivals(ctx context.Context, f *fhir.Client, mine Booking, slot string) ([]Booking, error) {
-	rivals, err := a.client.live(ctx, f, byIdentifier("Appointment", a.system, a.number), func(b Booking) bool {
+	rivals, err := a.client.live(ctx, f, fhir.For(fhir.Identifier[*r4.Appointment](a.system, a.number)), func(b Booking) bool {
 		return r4.HasIdentifier(b.Resource.Identifier, a.system, a.number)
 	})
 	if err != nil || a.client.contract(mine.Origin).Versioning {
 		return rivals, err
 	}
-	q := fhir.Query{Type: "Appointment", Params: url.Values{"slot": {"Slot/" + slot}}}
+	q := fhir.For(fhir.AppointmentSlot.Is(slot))
 	same, err := a.client.live(ctx, f, q, func(b Booking) bool { return a.client.usesSlot(b, slot) })
 	for _, b := range same {
 		// Who waits for the slot without having it is no rival.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"net/url"
 	"slices"
 	"time"
 
@@ -42,7 +41,7 @@ func (c *Client) appointment(ctx context.Context, f *fhir.Client, system, number
 	if err := checkNumber(number); err != nil {
 		return Booking{}, err
 	}
-	list, err := collect(search(ctx, f, byIdentifier("Appointment", system, number),
+	list, err := collect(search(ctx, f, fhir.For(fhir.Identifier[*r4.Appointment](system, number)),
 		func(a *r4.Appointment, _ hospital.Origin) bool { return r4.HasIdentifier(a.Identifier, system, number) }), maxSame)
 	if err != nil {
 		return Booking{}, err
@@ -141,7 +140,7 @@ func (c *Client) live(ctx context.Context, f *fhir.Client, q fhir.Query, check f
 // usedByOthers: does a live Appointment beside this one have the slot, which is in
 // this status? Who waits, or whose hold has ended, has not.
 func (c *Client) usedByOthers(ctx context.Context, f *fhir.Client, found Booking, slot, status string) (bool, error) {
-	q := fhir.Query{Type: "Appointment", Params: url.Values{"slot": {"Slot/" + slot}}}
+	q := fhir.For(fhir.AppointmentSlot.Is(slot))
 	list, err := c.live(ctx, f, q, func(b Booking) bool { return c.usesSlot(b, slot) })
 	return slices.ContainsFunc(list, func(b Booking) bool {
 		until, ours := holdEnd(b.Resource)

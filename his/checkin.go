@@ -2,7 +2,6 @@ package his
 
 import (
 	"context"
-	"net/url"
 
 	"github.com/hospital-go/hospital"
 	"github.com/hospital-go/hospital/campus"
@@ -75,7 +74,7 @@ func (v *visit) of(ctx context.Context, f *fhir.Client, found Booking, patient s
 	if !taken(found.Resource.Status) || found.Resource.Status == r4.AppointmentStatusBooked {
 		return encounter{}, hospital.ErrNotFound
 	}
-	q := fhir.Query{Type: "Encounter", Params: url.Values{"appointment": {"Appointment/" + found.Resource.ID}}}
+	q := fhir.For(fhir.EncounterAppointment.Is(found.Resource.ID))
 	all := search(ctx, f, q, func(e *r4.Encounter, o hospital.Origin) bool {
 		return v.mine(encounter{Resource: e, Origin: o}, found, patient)
 	})

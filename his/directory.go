@@ -3,7 +3,6 @@ package his
 import (
 	"context"
 	"iter"
-	"net/url"
 	"time"
 
 	"github.com/hospital-go/hospital"
@@ -23,7 +22,7 @@ const (
 // Departments (科室) yields the departments that the campus's HIS knows: those of
 // the whole group where one HIS serves all and the topology names no campusBy.
 func (c *Client) Departments(ctx context.Context, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[*r4.Organization], error] {
-	q := fhir.Query{Type: "Organization", Params: url.Values{"type": {DepartmentSystem + "|" + DepartmentCode}}}
+	q := fhir.For(fhir.OrganizationType.Is(DepartmentSystem, DepartmentCode))
 	return hospital.Stream(ctx, c.client, op("Departments", hospital.Any, hospital.List),
 		func(ctx context.Context, f *fhir.Client) iter.Seq2[hospital.Found[*r4.Organization], error] {
 			return search(ctx, f, q, isDepartment)
@@ -55,10 +54,7 @@ func (c *Client) Doctors(ctx context.Context, department hospital.Found[*r4.Orga
 			if err := needs(department); err != nil {
 				return fail[Doctor](err)
 			}
-			q := fhir.Query{Type: "PractitionerRole", Params: url.Values{
-				"organization": {"Organization/" + department.Resource.ID},
-				"_include":     {"PractitionerRole:practitioner"},
-			}}
+			q := fhir.For(fhir.PractitionerRoleOrganization.Is(department.Resource.ID), fhir.PractitionerRolePractitioner.Include())
 			return c.doctors(hospital.SameStore(ctx, department.Origin), f, q, department.Resource.ID)
 		}, opts...)
 }
@@ -114,8 +110,7 @@ func (c *Client) Schedules(ctx context.Context, doctor hospital.Found[Doctor], f
 			if doctor.Resource.Role == nil || !from.Before(to) {
 				return fail[*r4.Schedule](hospital.Refuse(hospital.ErrInvalidArgument, "a doctor from Doctors and a time span"))
 			}
-			actor := "PractitionerRole/" + doctor.Resource.Role.ID
-			q := fhir.Query{Type: "Schedule", Params: url.Values{"actor": {actor}, "date": {"ge" + instant(from), "lt" + instant(to)}}}
+			q := fhir.For(fhir.ScheduleRole.Is(doctor.Resource.Role.ID), fhir.ScheduleDate.From(from), fhir.ScheduleDate.Before(to))
 			return search(hospital.SameStore(ctx, doctor.Origin), f, q, func(s *r4.Schedule, o hospital.Origin) bool {
 				if !meets(s.PlanningHorizon, from, to) {
 					return false
@@ -147,9 +142,7 @@ func (c *Client) slots(ctx context.Context, f *fhir.Client, schedule hospital.Fo
 		return fail[*r4.Slot](hospital.Refuse(hospital.ErrInvalidArgument, "from must be before to"))
 	}
 	id := schedule.Resource.ID
-	q := fhir.Query{Type: "Slot", Params: url.Values{
-		"schedule": {"Schedule/" + id}, "start": {"ge" + instant(from), "lt" + instant(to)}, "status": {status},
-	}}
+	q := fhir.For(fhir.SlotSchedule.Is(id), fhir.SlotStart.From(from), fhir.SlotStart.Before(to), fhir.SlotStatus.In(status))
 	found := search(hospital.SameStore(ctx, schedule.Origin), f, q, func(s *r4.Slot, o hospital.Origin) bool {
 		return c.client.Names(o, s.Schedule, "Schedule", id) && within(s.Start, from, to)
 	})

@@ -3,7 +3,6 @@ package his
 import (
 	"context"
 	"iter"
-	"net/url"
 	"time"
 
 	"github.com/hospital-go/hospital"
@@ -55,7 +54,7 @@ func (c *Client) releaseExpired(ctx context.Context, slot hospital.Found[*r4.Slo
 
 // holdsOf yields the proposed appointments of a slot.
 func (c *Client) holdsOf(ctx context.Context, f *fhir.Client, slot string) iter.Seq2[Booking, error] {
-	q := fhir.Query{Type: "Appointment", Params: url.Values{"slot": {"Slot/" + slot}, "status": {r4.AppointmentStatusProposed}}}
+	q := fhir.For(fhir.AppointmentSlot.Is(slot), fhir.AppointmentStatus.In(r4.AppointmentStatusProposed))
 	found := search(ctx, f, q, func(a *r4.Appointment, o hospital.Origin) bool {
 		return c.usesSlot(Booking{Resource: a, Origin: o}, slot)
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"net/url"
 
 	"github.com/hospital-go/hospital"
 	"github.com/hospital-go/hospital/campus"
@@ -210,8 +209,3 @@ func one[T r4.Resource](items iter.Seq2[hospital.Found[T], error], many hospital
 
 // maxSame bounds how many resources of one identifier are looked at.
 const maxSame = 16
-
-// byIdentifier searches in the body, because URLs are logged on the way.
-func byIdentifier(typ, system, value string) fhir.Query {
-	return fhir.Query{Type: typ, Post: true, Params: url.Values{"identifier": {fhir.Token(system, value)}}}
-}

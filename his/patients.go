@@ -3,7 +3,6 @@ package his
 import (
 	"context"
 	"iter"
-	"net/url"
 	"strings"
 	"time"
 	"unicode"
@@ -29,7 +28,7 @@ func findPatient(ctx context.Context, f *fhir.Client, id campus.PatientID) (hosp
 	if err := id.Validate(); err != nil {
 		return hospital.Found[*r4.Patient]{}, err
 	}
-	found, err := one(search(ctx, f, byIdentifier("Patient", id.Issuer, id.Value),
+	found, err := one(search(ctx, f, fhir.For(fhir.Identifier[*r4.Patient](id.Issuer, id.Value)),
 		func(p *r4.Patient, _ hospital.Origin) bool {
 			return r4.HasIdentifier(p.Identifier, id.Issuer, id.Value)
 		}),
@@ -76,21 +75,29 @@ type PatientQuery struct {
 func (c *Client) FindPatients(ctx context.Context, q PatientQuery, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[*r4.Patient], error] {
 	return hospital.Stream(ctx, c.client, op("FindPatients", hospital.Session, hospital.List),
 		func(ctx context.Context, f *fhir.Client) iter.Seq2[hospital.Found[*r4.Patient], error] {
-			params := url.Values{}
-			for name, value := range map[string]string{"name": q.Name, "phone": q.Phone, "birthdate": q.BirthDate} {
-				if value != "" {
-					params.Set(name, value)
-				}
-			}
 			if err := q.check(); err != nil {
 				return fail[*r4.Patient](err)
 			}
-			return search(ctx, f, fhir.Query{Type: "Patient", Post: true, Params: params}, q.matches)
+			return search(ctx, f, fhir.For(q.filters()...), q.matches)
 		}, opts...)
 }
 
 func fail[T any](err error) iter.Seq2[hospital.Found[T], error] {
 	return func(yield func(hospital.Found[T], error) bool) { yield(hospital.Found[T]{}, err) }
+}
+
+func (q PatientQuery) filters() []fhir.Filter[*r4.Patient] {
+	var out []fhir.Filter[*r4.Patient]
+	if q.Name != "" {
+		out = append(out, fhir.PatientName.Is(q.Name))
+	}
+	if q.Phone != "" {
+		out = append(out, fhir.PatientPhone.Is(q.Phone))
+	}
+	if q.BirthDate != "" {
+		out = append(out, fhir.PatientBirthDate.Is(q.BirthDate))
+	}
+	return out
 }
 
 func (q PatientQuery) check() error {

@@ -1,0 +1,304 @@
+package fhir_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hospital-go/hospital/fhir"
+	"github.com/hospital-go/hospital/fhir/r4"
+)
+
+func known() *r4.Patient { return &r4.Patient{ID: "1", Meta: &r4.Meta{VersionId: "3"}} }
+
+var patching = fhir.NewDeclared(&r4.CapabilityStatement{PatchFormat: []string{fhir.PatchMediaType}, Rest: []r4.CapabilityStatementRest{{
+	Mode: "server", Resource: []r4.CapabilityStatementRestResource{{Type: "Patient", Interaction: []r4.CapabilityStatementRestResourceInteraction{{Code: "patch"}}}},
+}}})
+
+// Each answer looks like a success and is not one, or like a failure and is not one.
+func TestAnswersToChangesAreDoubted(t *testing.T) {
+	t.Parallel()
+	id := r4.Identifier{System: "s", Value: "7"}
+	patch := func(c *fhir.Client) error {
+		_, _, err := fhir.Patch(t.Context(), c, patching, known(), []fhir.PatchStep{{Op: "remove", Path: "/gender"}})
+		return err
+	}
+	del := func(c *fhir.Client) error { _, err := fhir.Delete(t.Context(), c, known()); return err }
+	updateIf := func(c *fhir.Client) error {
+		_, _, err := fhir.UpdateIf(t.Context(), c, &r4.Patient{Identifier: []r4.Identifier{id}}, id)
+		return err
+	}
+	vread := func(c *fhir.Client) error {
+		_, _, err := fhir.VersionRead[*r4.Patient](t.Context(), c, "1", "3")
+		return err
+	}
+	match := func(c *fhir.Client) error {
+		_, _, err := fhir.Invoke[*r4.Bundle](t.Context(), c, fhir.Operation{Type: "Patient", Name: "match"})
+		return err
+	}
+	anything := func(c *fhir.Client) error {
+		_, _, err := fhir.Invoke[r4.Resource](t.Context(), c, fhir.Operation{Name: "process-message"})
+		return err
+	}
+	outcome := func(severity string) string {
+		return `{"resourceType":"OperationOutcome","issue":[{"severity":"` + severity + `","code":"processing"}]}`
+	}
+	for name, c := range map[string]struct {
+		do     func(*fhir.Client) error
+		answer string
+		status int
+		err    error
+	}{
+		"vread":                             {vread, `{"resourceType":"Patient","id":"1","meta":{"versionId":"3"}}`, 200, nil},
+		"vread, another version":            {vread, `{"resourceType":"Patient","id":"1","meta":{"versionId":"4"}}`, 200, fhir.ErrUnexpected},
+		"vread, no version":                 {vread, `{"resourceType":"Patient","id":"1"}`, 200, fhir.ErrUnexpected},
+		"vread, another patient":            {vread, `{"resourceType":"Patient","id":"2","meta":{"versionId":"3"}}`, 200, fhir.ErrUnexpected},
+		"patch":                             {patch, `{"resourceType":"Patient","id":"1"}`, 200, nil},
+		"patch, another patient":            {patch, `{"resourceType":"Patient","id":"2"}`, 200, fhir.ErrUnexpected},
+		"patch, somebody was first":         {patch, outcome("error"), 412, fhir.ErrPrecondition},
+		"delete":                            {del, ``, 204, nil},
+		"delete, says so":                   {del, outcome("information"), 200, nil},
+		"delete, gone already":              {del, outcome("error"), 410, nil},
+		"delete, never there":               {del, outcome("error"), 404, nil},
+		"delete, a gateway's 404":           {del, `<html>`, 404, fhir.ErrForeign},
+		"delete, a bare 404":                {del, ``, 404, fhir.ErrForeign},
+		"delete, an error dressed as 200":   {del, outcome("error"), 200, fhir.ErrUnexpected},
+		"delete, later":                     {del, outcome("information"), 202, fhir.ErrUnexpected},
+		"delete, refused":                   {del, outcome("error"), 409, fhir.ErrConflict},
+		"conditional update":                {updateIf, `{"resourceType":"Patient","id":"9","identifier":[{"system":"s","value":"7"}]}`, 200, nil},
+		"conditional update, somebody else": {updateIf, `{"resourceType":"Patient","id":"9","identifier":[{"system":"s","value":"8"}]}`, 200, fhir.ErrUnexpected},
+		"conditional update, several":       {updateIf, outcome("error"), 412, fhir.ErrPrecondition},
+		"operation":                         {match, `{"resourceType":"Bundle","type":"searchset"}`, 200, nil},
+		"operation, another type":           {match, `{"resourceType":"Patient","id":"1"}`, 200, fhir.ErrUnexpected},
+		"operation, nothing":                {match, ``, 204, fhir.ErrUnexpected},
+		"operation, anything":               {anything, `{"resourceType":"Patient","id":"1"}`, 200, nil},
+		"operation, anything: nothing":      {anything, ``, 204, nil},
+		"operation, an error as 200":        {anything, outcome("fatal"), 200, fhir.ErrUnexpected},
+		"operation, a page":                 {anything, `<html>`, 200, fhir.ErrForeign},
+	} {
+		s := &script{answers: []string{c.answer}, status: c.status}
+		err := c.do(newClient(t, s))
+		if c.err == nil {
+			require.NoError(t, err, name)
+		} else {
+			require.ErrorIs(t, err, c.err, name)
+		}
+	}
+}
+
+func TestChangesThatAreNotSent(t *testing.T) {
+	t.Parallel()
+	ctx, s := t.Context(), &script{answers: []string{""}}
+	c := newClient(t, s)
+	steps := []fhir.PatchStep{{Op: "remove", Path: "/gender"}}
+	subset := known()
+	subset.Meta.Tag = []r4.Coding{{Code: "SUBSETTED"}}
+	_, _, update := fhir.Update(ctx, c, subset)
+	_, _, create := fhir.Create(ctx, c, subset)
+	_, _, undeclared := fhir.Patch(ctx, c, nil, known(), steps)
+	_, _, otherType := fhir.Patch(ctx, c, patching, &r4.Slot{ID: "1", Meta: &r4.Meta{VersionId: "1"}}, steps)
+	_, _, noSteps := fhir.Patch(ctx, c, patching, known(), nil)
+	_, _, badJSON := fhir.Patch(ctx, c, patching, known(), []fhir.PatchStep{{Op: "add", Path: "/x", Value: []byte("{")}})
+	_, _, noVersion := fhir.Patch(ctx, c, patching, &r4.Patient{ID: "1"}, steps)
+	_, deleteNoVersion := fhir.Delete(ctx, c, &r4.Patient{ID: "1"})
+	_, deleteNil := fhir.Delete(ctx, c, r4.Resource(nil))
+	_, _, noIdentifier := fhir.UpdateIf(ctx, c, known(), r4.Identifier{Value: "7"})
+	_, _, badName := fhir.Invoke[r4.Resource](ctx, c, fhir.Operation{Name: "../x"})
+	_, _, idAlone := fhir.Invoke[r4.Resource](ctx, c, fhir.Operation{Name: "x", ID: "1"})
+	_, _, noBatch := fhir.Batch(ctx, c, &r4.Bundle{Type: "transaction"})
+	for name, err := range map[string]error{
+		"update of a part": update, "create of a part": create, "no steps": noSteps, "no JSON": badJSON, "no version": noVersion,
+		"delete without version": deleteNoVersion, "delete of nothing": deleteNil, "no identifier": noIdentifier, "operation name": badName,
+		"operation on an id alone": idAlone, "no batch": noBatch,
+	} {
+		require.ErrorIs(t, err, fhir.ErrRequest, name)
+	}
+	require.ErrorIs(t, undeclared, fhir.ErrNotDeclared)
+	require.ErrorIs(t, otherType, fhir.ErrNotDeclared)
+	for range fhir.Search(ctx, c, fhir.For(fhir.ID[*r4.Patient]("a/b"))) { //nolint:revive // the error is in the count of what was sent
+	}
+	assert.Empty(t, s.sent, "nothing of this may reach a server")
+}
+
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	history := func(links string, entries ...string) string {
+		return `{"resourceType":"Bundle","type":"history","link":[` + links + `],"entry":[` + strings.Join(entries, ",") + `]}`
+	}
+	v := func(id, version string) string {
+		return `{"resource":{"resourceType":"Patient","id":"` + id + `","meta":{"versionId":"` + version + `","lastUpdated":"2026-01-0` + version + `T08:00:00Z"}}}`
+	}
+	gone := `{"request":{"method":"DELETE","url":"Patient/1"},"response":{"status":"204","lastModified":"2026-01-09T08:00:00Z"}}`
+	for name, c := range map[string]struct {
+		answers []string
+		want    []string
+		err     error
+	}{
+		"pages":                {[]string{history(next("?p=2"), gone, v("1", "2")), history("", v("1", "1"))}, []string{"gone 2026-01-09", "2 2026-01-02", "1 2026-01-01"}, nil},
+		"none":                 {[]string{history("")}, nil, nil},
+		"another patient":      {[]string{history("", v("2", "1"))}, nil, fhir.ErrUnexpected},
+		"nothing in it":        {[]string{history("", `{"request":{"method":"PUT","url":"Patient/1"}}`)}, nil, fhir.ErrUnexpected},
+		"a search":             {[]string{page("")}, nil, fhir.ErrUnexpected},
+		"a circle":             {[]string{history(next("?p=2"), v("1", "2"))}, []string{"2 2026-01-02", "2 2026-01-02"}, fhir.ErrPageLost},
+		"a link that leaves":   {[]string{history(next("https://evil.test/x"), v("1", "2"))}, []string{"2 2026-01-02"}, fhir.ErrLink},
+		"the second is a page": {[]string{history(next("?p=2"), v("1", "2")), "<html>"}, []string{"2 2026-01-02"}, fhir.ErrPageLost},
+	} {
+		var got []string
+		var err error
+		for version, e := range fhir.History[*r4.Patient](t.Context(), newClient(t, &script{answers: c.answers}), "1") {
+			if err = e; e != nil {
+				break
+			}
+			at := version.At[:10]
+			if version.Deleted {
+				got = append(got, "gone "+at)
+			} else {
+				got = append(got, version.Resource.Meta.VersionId+" "+at)
+			}
+		}
+		assert.Equal(t, c.want, got, name)
+		require.ErrorIs(t, err, c.err, name)
+	}
+}
+
+func TestBatchResults(t *testing.T) {
+	t.Parallel()
+	batch := &r4.Bundle{Type: r4.BundleTypeBatch, Entry: []r4.BundleEntry{fhir.Get("Patient/1"), fhir.Put(known())}}
+	answer := func(entries ...string) string {
+		return `{"resourceType":"Bundle","type":"batch-response","entry":[` + strings.Join(entries, ",") + `]}`
+	}
+	patient := func(id string) string {
+		return `{"resource":{"resourceType":"Patient","id":"` + id + `"},"response":{"status":"200"}}`
+	}
+	refused := `{"response":{"status":"412 Precondition Failed","outcome":{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"conflict"}]}}}`
+	for name, c := range map[string]struct {
+		answer string
+		errs   []error
+	}{
+		"both":              {answer(patient("1"), patient("1")), []error{nil, nil}},
+		"one is refused":    {answer(patient("1"), refused), []error{nil, fhir.ErrPrecondition}},
+		"refused, bare":     {answer(`{"response":{"status":"404"}}`, patient("1")), []error{fhir.ErrNotFound, nil}},
+		"another patient":   {answer(patient("2"), patient("2")), []error{fhir.ErrUnexpected, fhir.ErrUnexpected}},
+		"no response":       {answer(`{}`, patient("1")), []error{fhir.ErrUnexpected, nil}},
+		"no status":         {answer(`{"response":{"status":""}}`, `{"response":{"status":"2xx"}}`), []error{fhir.ErrUnexpected, fhir.ErrUnexpected}},
+		"an error as a 200": {answer(`{"response":{"status":"200","outcome":{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"x"}]}}}`, patient("1")), []error{fhir.ErrUnexpected, nil}},
+		"empty reads":       {answer(`{"response":{"status":"200"}}`, patient("1")), []error{fhir.ErrUnexpected, nil}},
+	} {
+		results, _, err := fhir.Batch(t.Context(), newClient(t, &script{answers: []string{c.answer}}), batch)
+		require.NoError(t, err, name)
+		for i, want := range c.errs {
+			require.ErrorIs(t, results[i].Err, want, name)
+			assert.Equal(t, want == nil, results[i].Resource != nil, "%s: a resource only with a success", name)
+		}
+	}
+	for _, bad := range []string{answer(patient("1")), answer(), `{"resourceType":"Bundle","type":"transaction-response"}`} {
+		_, _, err := fhir.Batch(t.Context(), newClient(t, &script{answers: []string{bad}}), batch)
+		require.ErrorIs(t, err, fhir.ErrUnexpected)
+	}
+}
+
+func TestFiltersMakeTheStandardsSearches(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 1, 5, 8, 0, 0, 0, time.FixedZone("", 8*60*60))
+	for want, q := range map[string]fhir.Query{
+		"GET Slot schedule=Schedule/1 start=ge2026-01-05T08:00:00+08:00 start=lt2026-01-05T09:00:00+08:00 status=free,busy": fhir.For(
+			fhir.SlotSchedule.Is("1"), fhir.SlotStart.From(at), fhir.SlotStart.Before(at.Add(time.Hour)), fhir.SlotStatus.In("free", "busy")),
+		"POST Encounter patient:Patient.identifier=s|7":                     fhir.For(fhir.EncounterPatient.Where(fhir.Identifier[*r4.Patient]("s", "7"))),
+		"GET Patient _has:Observation:patient:code=http://loinc.org|6690-2": fhir.For(fhir.Has(fhir.ObservationPatient, fhir.ObservationCode.Is("http://loinc.org", "6690-2"))),
+		"GET PractitionerRole _include=PractitionerRole:practitioner":       fhir.For(fhir.PractitionerRolePractitioner.Include()),
+		"GET Observation _revinclude=DiagnosticReport:result":               fhir.For(fhir.IncludeReferring(fhir.DiagnosticReportResult)),
+		"GET Observation _count=10 _elements=code,valueQuantity _sort=-date": fhir.For(fhir.Newest(fhir.ObservationDate),
+			fhir.Elements[*r4.Observation]("code", "valueQuantity"), fhir.Count[*r4.Observation](10)),
+		"POST Patient name=张": fhir.For(fhir.PatientName.Is("张")),
+		"GET Task x:y=z":      fhir.For(fhir.Raw[*r4.Task]("x:y", "z", false)),
+	} {
+		got := "GET "
+		if q.Post {
+			got = "POST "
+		}
+		var params []string
+		for name, values := range q.Params {
+			for _, v := range values {
+				params = append(params, name+"="+v)
+			}
+		}
+		slices.Sort(params)
+		assert.Equal(t, want, got+q.Type+" "+strings.Join(params, " "))
+	}
+}
+
+// What cannot be sent as it is is not sent at all.
+func TestFiltersRefuseWhatWouldChangeTheSearch(t *testing.T) {
+	t.Parallel()
+	for name, q := range map[string]fhir.Query{
+		"a comma in a number": fhir.For(fhir.Identifier[*r4.Patient]("s", "1,2")), "no system": fhir.For(fhir.Identifier[*r4.Patient]("", "1")),
+		"no id": fhir.For(fhir.SlotSchedule.Is("")), "an id that climbs": fhir.For(fhir.SlotSchedule.Is("../x")),
+		"no codes": fhir.For(fhir.SlotStatus.In()), "a code with a comma": fhir.For(fhir.SlotStatus.In("free,busy")),
+		"no time": fhir.For(fhir.SlotStart.From(time.Time{})), "an empty name": fhir.For(fhir.PatientName.Is("")),
+		"chained":          fhir.For(fhir.EncounterPatient.Where(fhir.Identifier[*r4.Patient]("s", "a|b"))),
+		"reversed":         fhir.For(fhir.Has(fhir.ObservationPatient, fhir.ObservationCode.Is("s", ""))),
+		"pages of nothing": fhir.For(fhir.Count[*r4.Slot](0)), "a summary of nothing": fhir.For(fhir.Summary[*r4.Slot]("count")),
+	} {
+		s := &script{answers: []string{page("")}}
+		for _, err := range fhir.Search(t.Context(), newClient(t, s), q) {
+			require.ErrorIs(t, err, fhir.ErrRequest, name)
+		}
+		assert.Empty(t, s.sent, name)
+	}
+}
+
+// Every typed parameter is one of the standard, on that type, of that kind.
+func TestParamsAreTheStandards(t *testing.T) {
+	t.Parallel()
+	dir := os.Getenv("HOSPITAL_R4_PACKAGE")
+	if dir == "" {
+		t.Skip("skipped: HOSPITAL_R4_PACKAGE names no folder with the standard's SearchParameters")
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "SearchParameter-*.json"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	standard := map[string]string{} // "Slot.status" to its type
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		p := decodeParameter(t, data)
+		for _, base := range p.Base {
+			standard[base+"."+p.Code] = p.Type
+		}
+	}
+	source, err := os.ReadFile("params.go")
+	require.NoError(t, err)
+	kinds := map[string]string{"RefParam": "reference", "TimeParam": "date", "TokenParam": "token", "TextParam": "string"}
+	found := paramLine.FindAllStringSubmatch(string(source), -1)
+	require.Greater(t, len(found), 40)
+	for _, m := range found {
+		kind, typ, name := m[1], m[2], m[3]
+		got, known := standard[typ+"."+name]
+		require.True(t, known, "%s has no %s", typ, name)
+		if want := kinds[kind]; want != "" {
+			assert.Equal(t, want, got, "%s.%s", typ, name)
+		}
+	}
+}
+
+var paramLine = regexp.MustCompile(`(\w+Param)\[\*r4\.(\w+)[^\]]*\]\s*= "([\w-]+)"`)
+
+type searchParameter struct {
+	Code, Type string
+	Base       []string
+}
+
+func decodeParameter(t *testing.T, data []byte) searchParameter {
+	t.Helper()
+	var p searchParameter
+	require.NoError(t, json.Unmarshal(data, &p))
+	return p
+}
