@@ -22,14 +22,15 @@ const Version = "0.1.0"
 // Client calls the systems of a hospital group. It is immutable and safe for
 // concurrent use; one per process is enough.
 type Client struct {
-	config   Config
-	topology *campus.Topology
-	engine   *failover.Client
-	tracer   *tracing.Tracer
-	agent    string
-	fhir     map[campus.SystemID]*fhir.Client
-	lost     lostWrites
-	declared statements
+	config      Config
+	topology    *campus.Topology
+	engine      *failover.Client
+	tracer      *tracing.Tracer
+	agent       string
+	fhir        map[campus.SystemID]*fhir.Client
+	credentials []Credential // by campus.Endpoint.Index
+	lost        lostWrites
+	declared    statements
 }
 
 // New checks cfg and returns a Client. It does no I/O, so it works while every
@@ -47,8 +48,7 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Campus != "" && topology.Campus(cfg.Campus) == nil {
 		return nil, fmt.Errorf("hospital: Config.Campus: %w %q", campus.ErrUnknownCampus, cfg.Campus)
 	}
-	cfg.Credentials, cfg.Adapters = maps.Clone(cfg.Credentials), maps.Clone(cfg.Adapters)
-	cfg.Dial, cfg.DialTLS = maps.Clone(cfg.Dial), maps.Clone(cfg.DialTLS)
+	cfg.Adapters, cfg.Dial, cfg.DialTLS, cfg.TLS = maps.Clone(cfg.Adapters), maps.Clone(cfg.Dial), maps.Clone(cfg.DialTLS), maps.Clone(cfg.TLS)
 	if cfg.MaxBody <= 0 {
 		cfg.MaxBody = fhir.DefaultMaxBody
 	}
@@ -57,10 +57,13 @@ func New(cfg Config) (*Client, error) {
 	if cfg.UserAgent != "" {
 		c.agent = cfg.UserAgent + " " + c.agent
 	}
+	if c.credentials, err = bindCredentials(c, cfg.Credentials, cfg.EndpointCredentials); err != nil {
+		return nil, err
+	}
 	c.tracer = c.config.tracer()
 	c.engine, err = failover.New(failover.Options{
-		Topology: topology, Hooks: c.config.hooks(c.tracer), Authorize: c.config.authorize,
-		Adapters: cfg.Adapters, Dial: cfg.Dial, DialTLS: cfg.DialTLS, MaxInFlight: cfg.MaxInFlight,
+		Topology: topology, Hooks: c.config.hooks(c.tracer), Authorize: c.authorize, Refused: c.refused,
+		Adapters: cfg.Adapters, Dial: cfg.Dial, DialTLS: cfg.DialTLS, TLS: cfg.TLS, Proxy: cfg.Proxy, MaxInFlight: cfg.MaxInFlight,
 	})
 	if err != nil {
 		return nil, err

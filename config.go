@@ -2,10 +2,10 @@ package hospital
 
 import (
 	"context"
-	"encoding/base64"
-	"errors"
+	"crypto/tls"
 	"log/slog"
 	"net/http"
+	"net/url"
 
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/failover"
@@ -20,8 +20,16 @@ type Config struct {
 	// Campus is the campus a call belongs to unless [AtCampus] says otherwise.
 	// It may be empty when there is only one.
 	Campus campus.ID
-	// Credentials authorize requests, by system. A system without one is called without.
-	Credentials map[campus.SystemID]Credential
+	// Credentials authorize requests, by system, and EndpointCredentials those to
+	// single endpoints instead. What has none is called without.
+	Credentials         map[campus.SystemID]Credential
+	EndpointCredentials map[campus.EndpointID]Credential
+	// TLS configures the connections to single endpoints: our own certificate (mTLS),
+	// authorities, the server's name; see failover.Options.
+	TLS map[campus.EndpointID]*tls.Config
+	// Proxy is an HTTP proxy for all endpoints; nil means none, whatever the
+	// environment says.
+	Proxy *url.URL
 	// Adapters replace HTTP for single endpoints; see failover.Options.
 	Adapters map[campus.EndpointID]http.RoundTripper
 	// Dial and DialTLS replace the network of a data centre; nil uses the machine's.
@@ -44,41 +52,6 @@ type Config struct {
 	OnAttempt func(failover.Attempt, failover.Result)
 	// UserAgent is put before the SDK's own.
 	UserAgent string
-}
-
-// Credential authorizes one request to one endpoint. It runs once per attempt,
-// on a request of that attempt's own, and must not keep it. An error fails the
-// attempt before anything is sent.
-type Credential func(ctx context.Context, e *campus.Endpoint, req *http.Request) error
-
-// errNoToken is what a token source's failure becomes; its own text may hold a secret.
-var errNoToken = errors.New("hospital: no token")
-
-// Bearer sends a token (RFC 6750) that source returns, once per attempt; source
-// must be fast and safe for concurrent use.
-func Bearer(source func(ctx context.Context) (string, error)) Credential {
-	return func(ctx context.Context, _ *campus.Endpoint, req *http.Request) error {
-		token, err := source(ctx)
-		if err != nil || token == "" {
-			return errNoToken
-		}
-		req.Header.Set("Authorization", "Bearer "+token)
-		return nil
-	}
-}
-
-// BearerToken sends a fixed token (RFC 6750).
-func BearerToken(token string) Credential {
-	return Bearer(func(context.Context) (string, error) { return token, nil })
-}
-
-// Basic sends a user name and password (RFC 7617).
-func Basic(user, password string) Credential {
-	header := "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
-	return func(_ context.Context, _ *campus.Endpoint, req *http.Request) error {
-		req.Header.Set("Authorization", header)
-		return nil
-	}
 }
 
 // tracer makes the tracer, nil when tracing is off.
@@ -116,10 +89,3 @@ func (c *Config) hooks(t *tracing.Tracer) failover.Hooks {
 	return h
 }
 
-// authorize finds the system's credential.
-func (c *Config) authorize(ctx context.Context, e *campus.Endpoint, req *http.Request) error {
-	if credential := c.Credentials[e.System]; credential != nil {
-		return credential(ctx, e, req)
-	}
-	return nil
-}

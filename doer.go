@@ -269,6 +269,8 @@ func classify(i fhir.Interaction, resp *http.Response, body []byte) failover.Ver
 	switch {
 	case v.Outcome == failover.NotExecuted || v.Fault == failover.FaultOverload:
 		return v
+	case resp.StatusCode == http.StatusUnauthorized && resp.Header.Get("WWW-Authenticate") != "":
+		return failover.Verdict{Outcome: failover.Rejected} // whoever asks for credentials has let nothing through
 	case v.Stated && fhir.Deleted(i, resp.StatusCode):
 		return failover.Verdict{Outcome: failover.Committed}
 	case shape == fhir.ShapeForeign && resp.StatusCode < 500,

@@ -29,6 +29,7 @@ const (
 	ErrWrongPatient     Code = "wrong_patient"     // the answer holds another person's record
 	ErrRefused          Code = "refused"           // by the system's own rules
 	ErrForbidden        Code = "forbidden"         // credentials missing or not enough
+	ErrNoToken          Code = "no_token"          // no credentials could be had; nothing was sent
 	ErrInvalidArgument  Code = "invalid_argument"  // nothing was sent
 	ErrUnknownCampus    Code = "unknown_campus"
 	ErrNoEndpoint       Code = "no_endpoint"
@@ -56,6 +57,7 @@ var advice = map[Code]string{
 	ErrWrongPatient:     "the answer holds another person's record and was dropped; report it to the system's operator",
 	ErrRefused:          "refused by the system's rules",
 	ErrForbidden:        "not permitted; check the credentials",
+	ErrNoToken:          "no credentials could be had and nothing was sent; check the token server and what is registered there",
 	ErrInvalidArgument:  "invalid argument; nothing was sent",
 	ErrUnknownCampus:    "unknown campus; check the topology",
 	ErrNoEndpoint:       "no endpoint may serve this for the campus; check the topology",
@@ -191,7 +193,7 @@ var codes = []struct {
 	{failover.ErrClosed, ErrClosed},
 	{failover.ErrBusy, ErrBusy},
 	{failover.ErrTooLarge, ErrTooLarge},
-	{failover.ErrAuthorize, ErrForbidden},
+	{failover.ErrAuthorize, ErrNoToken},
 	{failover.ErrBody, ErrInvalidArgument},
 	{failover.ErrRejected, ErrRefused},
 	{fhir.ErrTooLarge, ErrTooLarge},
@@ -235,7 +237,10 @@ func codeOf(err error) Code {
 		return ErrForbidden
 	}
 	var lost *failover.Error
-	if errors.As(err, &lost) && errors.Is(lost.Err, failover.ErrUnavailable) {
+	if errors.As(err, &lost) && errors.Is(lost.Err, failover.ErrRejected) && (lost.Status == 401 || lost.Status == 403) {
+		return ErrForbidden
+	}
+	if lost != nil && errors.Is(lost.Err, failover.ErrUnavailable) {
 		switch lost.Fault {
 		case failover.FaultForeign:
 			return ErrForeignAnswer
@@ -271,6 +276,9 @@ func wrap(err error, c *call) error {
 	if errors.As(err, &lost) {
 		e.DataCenter, e.Status, e.Attempts, e.RetryAfter = lost.DataCenter, lost.Status, lost.Attempts, lost.RetryAfter
 		e.cause = lost.Context
+		if token := (*Error)(nil); errors.As(lost.Authorize, &token) {
+			e.Reason, e.RetryAfter = token.Reason, token.RetryAfter
+		}
 		if wait := time.Until(lost.SettledAt); e.Code == ErrOutcomeUnknown && wait > 0 {
 			e.RetryAfter = wait
 		}

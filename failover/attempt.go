@@ -102,7 +102,8 @@ func (r *run) nothingLeft(busy bool) {
 // wait makes retries cost something: nothing for the first hop to a healthy
 // other endpoint, else a token of the budget and a pause.
 func (r *run) wait(s *site) bool {
-	if r.attempts == 0 {
+	if r.attempts == 0 || r.renew {
+		r.renew = false
 		return true
 	}
 	healthy := s.health[classOf(r.call.Kind)].current() <= Returning
@@ -160,6 +161,7 @@ type flight struct {
 	attempt Attempt
 	ctx     context.Context //nolint:containedctx // the attempt's own, for its time
 	start   time.Time
+	auth    error // what Authorize said
 }
 
 // send builds, authorizes and sends the request and judges what came of it.
@@ -174,6 +176,7 @@ func (r *run) send(f *flight, header http.Header) (*http.Response, Verdict) {
 			if req.Body != nil {
 				_ = req.Body.Close()
 			}
+			f.auth = err
 			return nil, Verdict{Outcome: NotSent, Fault: FaultAuth}
 		}
 	}
@@ -182,7 +185,17 @@ func (r *run) send(f *flight, header http.Header) (*http.Response, Verdict) {
 		return nil, w.verdict(f.ctx, err)
 	}
 	resp.Request = r.shown(s, req)
-	return resp, r.read(f.ctx, s, resp)
+	v := r.read(f.ctx, s, resp)
+	if resp.StatusCode == http.StatusUnauthorized && (v.Outcome == Rejected || r.call.Repeat == Safe) {
+		r.renew = r.mayRenew() && r.client.options.Refused(f.ctx, s.endpoint, req)
+	}
+	return resp, v
+}
+
+// mayRenew: new credentials are worth one more request, if it can be sent again.
+func (r *run) mayRenew() bool {
+	rewinds := r.req.Body == nil || r.req.Body == http.NoBody || r.req.GetBody != nil
+	return r.client.options.Refused != nil && !r.renewed && rewinds && r.ctx.Err() == nil
 }
 
 func (r *run) reason(s *site) string {
@@ -312,12 +325,25 @@ func (r *run) finish(f *flight, resp *http.Response, v Verdict) (*http.Response,
 		hook(f.ctx, f.attempt, Result{Outcome: v.Outcome, Fault: v.Fault, Status: status, Duration: now.Sub(f.start)})
 	}
 	r.charge(f, v, now)
+	if resp != nil && v.Outcome >= Rejected {
+		f.site.clock.heard(resp.Header.Get("Date"), f.start, now)
+	}
+	if r.renew {
+		return r.oncemore(f, resp, v, status)
+	}
+	if resp != nil && r.refusedHere(v, status) {
+		r.keep(r.failure(f.site, v, status), f.site.endpoint.Contract)
+		r.again = true
+		discard(resp)
+		return nil, errAttempt
+	}
 	if resp != nil && (v.Outcome == Committed || (v.Outcome == Rejected && !r.mayHaveRun())) {
 		r.err = nil
 		r.client.budgets[r.call.System].earn()
 		return resp, nil
 	}
 	err := r.failure(f.site, v, status)
+	err.Authorize = f.auth
 	if resp != nil {
 		err.RetryAfter = retryAfter(resp.Header, now)
 		if v.Fault == FaultOverload && err.RetryAfter > 0 {
@@ -328,6 +354,21 @@ func (r *run) finish(f *flight, resp *http.Response, v Verdict) (*http.Response,
 	r.again = r.goOn(f.site, v)
 	discard(resp)
 	return nil, errAttempt
+}
+
+// oncemore goes back to the endpoint that refused the credentials, with new ones.
+func (r *run) oncemore(f *flight, resp *http.Response, v Verdict, status int) (*http.Response, error) {
+	r.renewed, r.again = true, true
+	r.tried = r.tried[:len(r.tried)-1]
+	r.keep(r.failure(f.site, v, status), f.site.endpoint.Contract)
+	discard(resp)
+	return nil, errAttempt
+}
+
+// refusedHere: a read whose credentials are refused may be welcome elsewhere.
+func (r *run) refusedHere(v Verdict, status int) bool {
+	return status == http.StatusUnauthorized && v.Outcome == Rejected && r.call.Repeat == Safe && r.attempts < maxAttempts &&
+		r.ctx.Err() == nil && r.best(time.Now(), nil) != nil
 }
 
 // mayHaveRun: an earlier attempt of this write ended Unknown. A refusal now does

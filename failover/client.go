@@ -2,6 +2,7 @@ package failover
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net/http"
@@ -22,7 +23,12 @@ type Options struct {
 	Hooks Hooks
 	// Authorize adds credentials to a request, once per attempt; nil adds none.
 	// Its error fails the attempt as NotSent.
+	// [ServerTime] of its context is the endpoint's clock.
 	Authorize func(ctx context.Context, e *campus.Endpoint, req *http.Request) error
+	// Refused is told that an endpoint answered 401 to req, as authorized. True
+	// means that there are new credentials: the request is authorized and sent there
+	// once more, once per call. A read that is still refused asks another endpoint.
+	Refused func(ctx context.Context, e *campus.Endpoint, req *http.Request) bool
 	// Adapters replace HTTP for single endpoints: routing, health and hooks stay.
 	// An error that has a method Outcome() Outcome states what happened; any other
 	// counts as Unknown. An adapter must end when the request's context does. It is
@@ -30,6 +36,14 @@ type Options struct {
 	Adapters map[campus.EndpointID]http.RoundTripper
 	// Dial and DialTLS replace the network of a data centre; nil uses the machine's.
 	Dial, DialTLS map[campus.DataCenterID]DialFunc
+	// TLS configures single endpoints: certificates of our own, authorities, the
+	// server's name. nil and what is missing mean the machine's authorities and the
+	// host of the endpoint's URL; TLS 1.2 is the least. One that verifies nothing is
+	// refused. Where DialTLS is set for the data centre it is not used.
+	TLS map[campus.EndpointID]*tls.Config
+	// Proxy is an HTTP proxy through which every endpoint is reached, by CONNECT
+	// (RFC 9110, section 9.3.6); nil means none, whatever the environment says.
+	Proxy *url.URL
 	// MaxInFlight bounds the calls in flight per endpoint; zero means 512.
 	MaxInFlight int
 	// ProbePath is asked of endpoints that are not healthy; empty means "/metadata".
@@ -55,6 +69,9 @@ type Client struct {
 func New(o Options) (*Client, error) {
 	if o.Topology == nil {
 		return nil, errors.New("failover: Options.Topology is required")
+	}
+	if err := o.checkNetwork(); err != nil {
+		return nil, err
 	}
 	if o.MaxInFlight <= 0 {
 		o.MaxInFlight = defaultInFlight
@@ -112,6 +129,8 @@ type run struct {
 	last     *site
 	freeHop  bool // the hop without budget and backoff has been used
 	again    bool
+	renew    bool     // the endpoint refused the credentials, and there are new ones
+	renewed  bool     // that has happened
 	doubts   []*doubt // failures to be charged if the call succeeds elsewhere
 	err      *Error   // the deciding failure so far
 }

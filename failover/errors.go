@@ -53,6 +53,9 @@ type Error struct {
 	SettledAt time.Time
 	// Attempts is how many requests went out or tried to.
 	Attempts int
+	// Authorize is what Options.Authorize returned when that decided; it is not
+	// printed, because it may hold a secret.
+	Authorize error
 	// Context is context.Canceled or context.DeadlineExceeded when the caller's
 	// context ended the call, else nil.
 	Context error

@@ -37,6 +37,7 @@ type site struct {
 	probing  atomic.Bool  // a goroutine probes until it is healthy
 	asking   atomic.Bool  // one probe is out to settle a doubt
 	pause    atomic.Int64 // Unix nanoseconds before which the server asked for silence
+	clock    clock
 
 	pooled, fresh, probes http.RoundTripper
 }
@@ -62,13 +63,16 @@ func newTransport(e *campus.Endpoint, o *Options, idle time.Duration) *http.Tran
 	if dial == nil {
 		dial = (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext
 	}
+	if o.Proxy != nil {
+		dial = throughProxy(dial, o.Proxy)
+	}
 	limit := dialTimeout
 	if e.Role() == campus.Standby {
 		limit = standbyDialTimeout
 	}
 	dialTLS := o.DialTLS[e.DataCenter]
 	if dialTLS == nil {
-		dialTLS = overTLS(dial, limit)
+		dialTLS = overTLS(dial, limit, tlsOf(e, o))
 	}
 	return &http.Transport{
 		DialContext:            watched(dial, limit),

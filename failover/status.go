@@ -20,6 +20,10 @@ type EndpointStatus struct {
 	InFlight int
 	// PausedUntil is until when the server asked for silence, zero if it did not.
 	PausedUntil time.Time
+	// ClockOffset is how far the server's clock is ahead of ours, to about a second,
+	// by the Date headers of its answers; zero too while ClockKnown is false.
+	ClockOffset time.Duration
+	ClockKnown  bool
 }
 
 // Status returns every endpoint's, in the topology's order.
@@ -32,6 +36,7 @@ func (c *Client) Status() []EndpointStatus {
 			Read: s.health[reads].current(), Write: s.health[writes].current(),
 			Drained: s.drained.Load(), InFlight: int(s.inFlight.Load()),
 		}
+		st.ClockOffset, st.ClockKnown = s.clock.offset()
 		if s.paused(time.Now()) {
 			st.PausedUntil = time.Unix(0, s.pause.Load())
 		}

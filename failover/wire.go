@@ -65,7 +65,7 @@ func shakeHands(ctx context.Context, conn net.Conn) error {
 }
 
 // overTLS dials, within limit, for an encrypted connection.
-func overTLS(dial DialFunc, limit time.Duration) DialFunc {
+func overTLS(dial DialFunc, limit time.Duration, config *tls.Config) DialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		connecting, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
@@ -73,11 +73,7 @@ func overTLS(dial DialFunc, limit time.Duration) DialFunc {
 		if err != nil {
 			return nil, err
 		}
-		host, _, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, errors.Join(err, conn.Close())
-		}
-		return tls.Client(conn, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}), nil
+		return tls.Client(conn, config), nil
 	}
 }
 

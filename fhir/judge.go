@@ -85,6 +85,8 @@ func judge(i Interaction, resp *http.Response, body []byte) error {
 	shape, typ := ShapeOf(resp, body)
 	ok := succeeded(i, resp.StatusCode)
 	switch {
+	case shape != ShapeOutcome && resp.StatusCode == http.StatusUnauthorized && resp.Header.Get("WWW-Authenticate") != "":
+		return newOutcomeError(resp.StatusCode, &r4.OperationOutcome{}) // a gateway may ask for credentials in its own form
 	case shape == ShapeForeign, Deleted(i, resp.StatusCode) && shape != ShapeOutcome:
 		return ErrForeign
 	case !ok && shape == ShapeOutcome && resp.StatusCode >= 300:

@@ -1,0 +1,118 @@
+package hospital
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+
+	"github.com/hospital-go/hospital/campus"
+)
+
+// Credential authorizes requests: [BearerToken], [Bearer], [Basic], [OAuth2], or a
+// [CredentialFunc] that signs them. It must be safe for concurrent use.
+type Credential interface {
+	// Authorize adds credentials to one request to one endpoint. It runs once per
+	// attempt, on a request of that attempt's own, and must not keep it. An error
+	// fails the attempt before anything is sent; its text is not shown.
+	// failover.ServerTime(ctx) is the endpoint's clock.
+	Authorize(ctx context.Context, e *campus.Endpoint, req *http.Request) error
+}
+
+// CredentialFunc is a [Credential] of one function.
+type CredentialFunc func(ctx context.Context, e *campus.Endpoint, req *http.Request) error
+
+// Authorize calls f.
+func (f CredentialFunc) Authorize(ctx context.Context, e *campus.Endpoint, req *http.Request) error {
+	return f(ctx, e, req)
+}
+
+// Bearer sends a token (RFC 6750) that source returns, once per attempt; source
+// must be fast and safe for concurrent use.
+func Bearer(source func(ctx context.Context) (string, error)) Credential {
+	return CredentialFunc(func(ctx context.Context, _ *campus.Endpoint, req *http.Request) error {
+		token, err := source(ctx)
+		if err != nil || !validToken(token) {
+			return Refuse(ErrNoToken, "the token source failed") // its own text may hold a secret
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		return nil
+	})
+}
+
+// BearerToken sends a fixed token (RFC 6750).
+func BearerToken(token string) Credential {
+	return Bearer(func(context.Context) (string, error) { return token, nil })
+}
+
+// Basic sends a user name and password (RFC 7617).
+func Basic(user, password string) Credential {
+	header := "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
+	return CredentialFunc(func(_ context.Context, _ *campus.Endpoint, req *http.Request) error {
+		req.Header.Set("Authorization", header)
+		return nil
+	})
+}
+
+// maxToken bounds a token's bytes.
+const maxToken = 16 << 10
+
+// validToken: what may stand behind "Bearer " (RFC 6750, section 2.1: b64token).
+func validToken(s string) bool {
+	for _, c := range []byte(s) {
+		if c <= ' ' || c >= 0x7f || c == '"' || c == ',' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxToken
+}
+
+// bindable credentials need the client they belong to.
+type bindable interface {
+	bind(c *Client) (Credential, error)
+}
+
+// renewable credentials may have a better token after a refusal.
+type renewable interface {
+	// refused is told of a 401 to a request it authorized; true: try once more.
+	refused(req *http.Request) bool
+}
+
+// bindCredentials finds each endpoint's credential. One that is used for several
+// endpoints keeps one token for all.
+func bindCredentials(c *Client, systems map[campus.SystemID]Credential, endpoints map[campus.EndpointID]Credential) ([]Credential, error) {
+	bound := map[any]Credential{}
+	out := make([]Credential, len(c.topology.Endpoints()))
+	for i, e := range c.topology.Endpoints() {
+		key, credential := any(e.System), systems[e.System]
+		if own, ok := endpoints[e.ID]; ok {
+			key, credential = e.ID, own
+		}
+		if _, known := bound[key]; !known {
+			if b, ok := credential.(bindable); ok {
+				var err error
+				if credential, err = b.bind(c); err != nil {
+					return nil, fmt.Errorf("hospital: credentials of %v: %w", key, err)
+				}
+			}
+			bound[key] = credential
+		}
+		out[i] = bound[key]
+	}
+	return out, nil
+}
+
+func (c *Client) authorize(ctx context.Context, e *campus.Endpoint, req *http.Request) error {
+	if t, ok := ctx.Value(tokenRequestKey{}).(*tokenSource); ok && t.oauth.System == e.System {
+		return t.authenticate(ctx, e, req)
+	}
+	if credential := c.credentials[e.Index()]; credential != nil {
+		return credential.Authorize(ctx, e, req)
+	}
+	return nil
+}
+
+func (c *Client) refused(_ context.Context, e *campus.Endpoint, req *http.Request) bool {
+	r, ok := c.credentials[e.Index()].(renewable)
+	return ok && r.refused(req)
+}

@@ -1,0 +1,52 @@
+package failover
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// clock is how far a server's clock is from ours, by the Date of its answers
+// (RFC 9110, section 6.6.1).
+type clock struct {
+	known atomic.Bool
+	ahead atomic.Int64 // nanoseconds
+}
+
+// slowAnswer is an answer too slow to tell the time by.
+const slowAnswer = 2 * time.Second
+
+// heard reads one answer's Date, which is cut to the second.
+func (c *clock) heard(date string, sent, received time.Time) {
+	if date == "" || received.Sub(sent) > slowAnswer {
+		return
+	}
+	at, err := http.ParseTime(date)
+	if err != nil {
+		return
+	}
+	middle := sent.Add(received.Sub(sent) / 2)
+	ahead := at.Add(time.Second / 2).Sub(middle)
+	if ahead.Abs() < time.Second {
+		ahead = 0 // within what a Date can tell
+	}
+	c.ahead.Store(int64(ahead))
+	c.known.Store(true)
+}
+
+func (c *clock) offset() (time.Duration, bool) {
+	return time.Duration(c.ahead.Load()), c.known.Load()
+}
+
+// ServerTime is the time by the clock of the endpoint that the attempt in ctx goes
+// to, as far as its answers told it, else ours. It is for [Options.Authorize]: a
+// signature or an assertion with our time is refused where clocks differ.
+func ServerTime(ctx context.Context) time.Time {
+	now := time.Now()
+	if r := runOf(ctx); r != nil && r.last != nil {
+		ahead, _ := r.last.clock.offset()
+		return now.Add(ahead)
+	}
+	return now
+}
