@@ -21,20 +21,23 @@ func (c *Client) begin(ctx context.Context, op Op, o options) (context.Context, 
 	call.requestID = uuid.Must(uuid.NewV7()).String()
 	ctx, end := c.tracer.StartCall(ctx, op.Name, op.System, call.campus)
 	ctx = context.WithValue(ctx, callKey{}, call)
-	return ctx, call, c.fhir[op.System], func(err error) error {
+	return ctx, call, c.fhirOf(op.System), func(err error) error {
 		err = wrap(err, call)
+		c.auditEnd(ctx, call, "", err)
 		end(string(codeOf(err)))
 		return err
 	}
 }
 
-// ready refuses a call that could not be routed, before anything is done.
-func (c *Client) ready(call *call, kind campus.Kind) error {
+// ready refuses a call that could not be routed, or not audited, before anything is done.
+func (c *Client) ready(ctx context.Context, call *call, kind campus.Kind) error {
 	if call.campus == "" {
 		return Refuse(ErrInvalidArgument, "no campus: set Config.Campus or use AtCampus")
 	}
-	_, err := c.topology.Route(call.op.System, call.campus, kind)
-	return err
+	if _, err := c.Topology().Route(call.op.System, call.campus, kind); err != nil {
+		return err
+	}
+	return c.auditStart(ctx, call, "")
 }
 
 // Read runs a reading operation: do asks the system through f, with the call's
@@ -42,7 +45,7 @@ func (c *Client) ready(call *call, kind campus.Kind) error {
 func Read[T any](ctx context.Context, c *Client, op Op, do func(ctx context.Context, f *fhir.Client) (T, error), opts ...ReadOption) (T, error) {
 	ctx, call, f, end := c.begin(ctx, op, readOptions(opts))
 	var none T
-	if err := c.ready(call, readKind(op.Consistency)); err != nil {
+	if err := c.ready(ctx, call, readKind(op.Consistency)); err != nil {
 		return none, end(err)
 	}
 	v, err := do(ctx, f)
@@ -58,7 +61,7 @@ func Stream[T any](ctx context.Context, c *Client, op Op, do func(ctx context.Co
 	return func(yield func(T, error) bool) {
 		ctx, call, f, end := c.begin(ctx, op, readOptions(opts))
 		var none T
-		if err := c.ready(call, readKind(op.Consistency)); err != nil {
+		if err := c.ready(ctx, call, readKind(op.Consistency)); err != nil {
 			yield(none, end(err))
 			return
 		}
@@ -102,14 +105,15 @@ type Step[T any] func(ctx context.Context, f *fhir.Client) (T, error)
 func Write[T any](ctx context.Context, c *Client, op Op, number string, send, find Step[T], opts ...WriteOption) (T, error) {
 	op.Consistency = Strong
 	ctx, call, f, end := c.begin(ctx, op, writeOptions(opts))
+	call.number = number
 	var none T
-	if err := c.ready(call, campus.Write); err != nil {
+	if err := c.ready(ctx, call, campus.Write); err != nil {
 		return none, end(err)
 	}
 	_, overall := op.Class.times()
 	limited, cancel := context.WithTimeout(ctx, overall)
 	defer cancel()
-	w := &write[T]{f: f, call: call, number: number, send: send, find: find, settledAt: c.lost.until(op, number)}
+	w := &write[T]{client: c, f: f, call: call, number: number, send: send, find: find, settledAt: c.lost.until(op, number)}
 	v, err := w.run(limited)
 	err = end(err)
 	if w.name(err) {
@@ -125,6 +129,7 @@ func Write[T any](ctx context.Context, c *Client, op Op, number string, send, fi
 
 // write is the progress of one Write.
 type write[T any] struct {
+	client     *Client
 	f          *fhir.Client
 	call       *call
 	number     string
@@ -222,8 +227,12 @@ func (w *write[T]) name(err error) bool {
 func (w *write[T]) resolve(e *Error) func(ctx context.Context) (bool, error) {
 	settledAt := w.settledAt
 	return func(ctx context.Context) (bool, error) {
+		if err := w.client.auditStart(ctx, w.call, "resolve"); err != nil {
+			return false, wrap(err, w.call)
+		}
 		asked := time.Now()
 		_, err := w.find(context.WithValue(ctx, callKey{}, w.call), w.f)
+		w.client.auditEnd(ctx, w.call, "resolve", err)
 		switch {
 		case err == nil:
 			return true, nil

@@ -17,8 +17,8 @@ import (
 // read once per Store and epoch and kept; a failure is not. It is a hint of
 // what to try, never a proof: what an endpoint honours is the topology's Contract.
 func (c *Client) Declared(ctx context.Context, system campus.SystemID, opts ...ReadOption) (*fhir.Declared, error) {
-	op := Op{Name: "hospital.Declared", System: system, Consistency: Strong}
-	route, err := c.topology.Route(system, c.campusOf(readOptions(opts)), campus.ReadStrong)
+	op := Op{Name: "hospital.Declared", System: system, Consistency: Strong, unaudited: true}
+	route, err := c.Topology().Route(system, c.campusOf(readOptions(opts)), campus.ReadStrong)
 	if err != nil {
 		return nil, wrap(err, c.newCall(op, readOptions(opts)))
 	}
@@ -85,7 +85,7 @@ func (c *Client) Doubts(ctx context.Context, system campus.SystemID, types []str
 		return nil, err
 	}
 	var out []Doubt
-	for _, e := range c.topology.Endpoints() {
+	for _, e := range c.Topology().Endpoints() {
 		if e.System != system || !e.Writes() {
 			continue
 		}

@@ -2,11 +2,13 @@ package hospital
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
 	"net/http"
 	"slices"
+	"sync"
 
 	"github.com/google/uuid"
 
@@ -23,14 +25,15 @@ const Version = "0.1.0"
 // concurrent use; one per process is enough.
 type Client struct {
 	config      Config
-	topology    *campus.Topology
 	engine      *failover.Client
 	tracer      *tracing.Tracer
 	agent       string
-	fhir        map[campus.SystemID]*fhir.Client
-	credentials []Credential // by campus.Endpoint.Index
+	credentials credentials
+	fhir        sync.Map // campus.SystemID to *fhir.Client
 	lost        lostWrites
 	declared    statements
+
+	stopFollowing func() // nil without a Source
 }
 
 // New checks cfg and returns a Client. It does no I/O, so it works while every
@@ -38,29 +41,34 @@ type Client struct {
 // cfg.Topology with its place; errors.Is(err, campus.ErrInvalid) holds, or
 // campus.ErrUnknownCampus for cfg.Campus. cfg is copied.
 func New(cfg Config) (*Client, error) {
-	topology, err := campus.New(cfg.Topology)
-	if err != nil {
-		return nil, fmt.Errorf("hospital: Config.Topology: %w", err)
+	topology, faults := cfg.check()
+	switch {
+	case len(faults) == 1 && faults[0].Place == "campus":
+		return nil, fmt.Errorf("hospital: Config: %w: %w", campus.ErrUnknownCampus, faults)
+	case len(faults) > 0:
+		return nil, fmt.Errorf("hospital: Config: %w", faults)
+	case topology == nil:
+		return nil, errors.New("hospital: Config.Topology is empty; call Config.Fetch first to have it from the Source")
+	case len(cfg.AuditRequired) > 0 && cfg.Audit == nil:
+		return nil, errors.New("hospital: Config.Audit is missing; AuditRequired names systems that are not called without it")
 	}
 	if cfg.Campus == "" && len(cfg.Topology.Campuses) == 1 {
 		cfg.Campus = cfg.Topology.Campuses[0].ID
 	}
-	if cfg.Campus != "" && topology.Campus(cfg.Campus) == nil {
-		return nil, fmt.Errorf("hospital: Config.Campus: %w %q", campus.ErrUnknownCampus, cfg.Campus)
-	}
+	cfg.AuditRequired = slices.Clone(cfg.AuditRequired)
+	cfg.Credentials, cfg.EndpointCredentials = maps.Clone(cfg.Credentials), maps.Clone(cfg.EndpointCredentials)
 	cfg.Adapters, cfg.Dial, cfg.DialTLS, cfg.TLS = maps.Clone(cfg.Adapters), maps.Clone(cfg.Dial), maps.Clone(cfg.DialTLS), maps.Clone(cfg.TLS)
 	if cfg.MaxBody <= 0 {
 		cfg.MaxBody = fhir.DefaultMaxBody
 	}
 	cfg.MaxBody = min(cfg.MaxBody, math.MaxInt64-1)
-	c := &Client{config: cfg, topology: topology, fhir: map[campus.SystemID]*fhir.Client{}, agent: "hospital-go/" + Version}
+	c := &Client{config: cfg, agent: "hospital-go/" + Version}
 	if cfg.UserAgent != "" {
 		c.agent = cfg.UserAgent + " " + c.agent
 	}
-	if c.credentials, err = bindCredentials(c, cfg.Credentials, cfg.EndpointCredentials); err != nil {
-		return nil, err
-	}
+	c.bindCredentials()
 	c.tracer = c.config.tracer()
+	var err error
 	c.engine, err = failover.New(failover.Options{
 		Topology: topology, Hooks: c.config.hooks(c.tracer), Authorize: c.authorize, Refused: c.refused,
 		Adapters: cfg.Adapters, Dial: cfg.Dial, DialTLS: cfg.DialTLS, TLS: cfg.TLS, Proxy: cfg.Proxy, MaxInFlight: cfg.MaxInFlight,
@@ -68,11 +76,8 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range cfg.Topology.Systems {
-		c.fhir[s.ID], err = fhir.New(&doer{client: c, system: s.ID}, virtualBase(s.ID), fhir.WithCheckedLinks(), fhir.WithMaxBody(cfg.MaxBody))
-		if err != nil {
-			return nil, err
-		}
+	if cfg.Source != nil {
+		c.follow()
 	}
 	return c, nil
 }
@@ -81,7 +86,7 @@ func New(cfg Config) (*Client, error) {
 // that answers, else an [ErrUnavailable] naming the first that has none.
 func (c *Client) Ready(ctx context.Context) error {
 	systems := map[campus.SystemID]bool{}
-	for _, e := range c.topology.Endpoints() {
+	for _, e := range c.Topology().Endpoints() {
 		systems[e.System] = true
 	}
 	for _, system := range slices.Sorted(maps.Keys(systems)) {
@@ -94,10 +99,15 @@ func (c *Client) Ready(ctx context.Context) error {
 
 // Close ends background work and closes idle connections. Calls in flight
 // finish; later ones fail with [ErrClosed].
-func (c *Client) Close() error { return c.engine.Close() }
+func (c *Client) Close() error {
+	if c.stopFollowing != nil {
+		c.stopFollowing()
+	}
+	return c.engine.Close()
+}
 
 // Topology returns the description in force, checked and immutable.
-func (c *Client) Topology() *campus.Topology { return c.topology }
+func (c *Client) Topology() *campus.Topology { return c.engine.Topology() }
 
 // Status returns what this process knows of every endpoint.
 func (c *Client) Status() []failover.EndpointStatus { return c.engine.Status() }
@@ -118,26 +128,74 @@ func (c *Client) FHIR(system campus.SystemID, opts ...ReadOption) *fhir.Client {
 	op := Op{Name: "fhir", System: system, Consistency: Strong, Class: List}
 	d := &doer{client: c, system: system, fixed: c.newCall(op, readOptions(opts))}
 	base := virtualBase(system)
-	if c.topology.System(system) == nil {
+	if c.Topology().System(system) == nil {
 		base = virtualBase("unknown") // the doer refuses
 	}
 	client, _ := fhir.New(d, base, fhir.WithCheckedLinks(), fhir.WithMaxBody(c.config.MaxBody))
 	return client
 }
 
+// HTTPOption is for [Client.HTTP]; [AtCampus], [As] and [Concerning] are.
+type HTTPOption interface{ applyHTTP(o *httpOptions) }
+
+type httpOptions struct {
+	options
+	classify failover.Classifier
+	repeat   func(*http.Request) Repeat
+}
+
+type httpOptionFunc func(*httpOptions)
+
+func (f httpOptionFunc) applyHTTP(o *httpOptions) { f(o) }
+
+func (f optionFunc) applyHTTP(o *httpOptions) { f(&o.options) }
+
+// Classify judges answers by their bodies, for a system that says under 200 that it
+// failed; see package failover. Bodies are then read inside the attempt and
+// bounded by Config.MaxBody.
+func Classify(f failover.Classifier) HTTPOption {
+	return httpOptionFunc(func(o *httpOptions) { o.classify = f })
+}
+
+// RepeatBy says what may be sent again, for a system whose methods do not tell,
+// such as one that asks everything by POST. What is Safe is routed as a read.
+func RepeatBy(f func(*http.Request) Repeat) HTTPOption {
+	return httpOptionFunc(func(o *httpOptions) { o.repeat = f })
+}
+
 // HTTP returns an http.Client of the system for plain HTTP: http://SYSTEM.hospital.invalid/path
 // goes to path below the base of whichever endpoint should answer. What may be
-// sent again follows RFC 9110. A request, its body included, has 20 s; bodies are
-// streamed and not bounded by Config.MaxBody. Errors come wrapped in a *url.Error, which prints
-// the URL: unwrap it before logging when URLs may name a patient.
-func (c *Client) HTTP(system campus.SystemID, opts ...ReadOption) *http.Client {
-	o := readOptions(opts)
+// sent again follows RFC 9110, or [RepeatBy]. A request, its body included, has
+// 20 s; without [Classify] bodies are streamed and not bounded by Config.MaxBody.
+// A request that is to be sent twice needs GetBody, which http.NewRequest sets.
+// Errors come wrapped in a *url.Error, which prints the URL: unwrap it before
+// logging when URLs may name a patient.
+func (c *Client) HTTP(system campus.SystemID, opts ...HTTPOption) *http.Client {
+	var o httpOptions
+	for _, opt := range opts {
+		opt.applyHTTP(&o)
+	}
+	fixed := c.newCall(Op{Name: "http", System: system}, o.options)
 	return &http.Client{
-		Transport: &plainTransport{client: c, system: system, campus: c.campusOf(o)},
+		Transport: &plainTransport{client: c, system: system, fixed: fixed, classify: o.classify, repeat: o.repeat},
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		},
 	}
+}
+
+// fhirOf is the FHIR client behind a system's verbs.
+func (c *Client) fhirOf(system campus.SystemID) *fhir.Client {
+	if known, ok := c.fhir.Load(system); ok {
+		return known.(*fhir.Client) //nolint:forcetypeassert // nothing else is stored
+	}
+	base := virtualBase(system)
+	if c.Topology().System(system) == nil {
+		base = virtualBase("unknown") // the call is refused before it is used
+	}
+	f, _ := fhir.New(&doer{client: c, system: system}, base, fhir.WithCheckedLinks(), fhir.WithMaxBody(c.config.MaxBody))
+	known, _ := c.fhir.LoadOrStore(system, f)
+	return known.(*fhir.Client) //nolint:forcetypeassert // nothing else is stored
 }
 
 // NewNumber returns a new business number: 32 characters, unique, in order of

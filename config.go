@@ -3,9 +3,14 @@ package hospital
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/failover"
@@ -15,8 +20,20 @@ import (
 // Config describes the hospital group and how to reach it. The zero value of
 // every optional field is its documented default.
 type Config struct {
-	// Topology is the hospital group; required.
+	// Topology is the hospital group; required. With a Source it is what holds
+	// until the Source brings another.
 	Topology campus.Description
+	// Source brings descriptions of the group while the program runs; see [Source].
+	// nil means that Topology stays. [Config.Fetch] asks it before the start.
+	Source Source
+	// SourceEvery is how often Source is asked; zero or less means what it says
+	// itself: 5 s a file, 30 s a URL.
+	SourceEvery time.Duration
+	// StateDir is a folder for the last good description, ours alone; empty keeps none.
+	StateDir string
+	// OnTopology is told of each description that was taken or refused, with no lock
+	// held. It must not call Close.
+	OnTopology func(TopologyEvent)
 	// Campus is the campus a call belongs to unless [AtCampus] says otherwise.
 	// It may be empty when there is only one.
 	Campus campus.ID
@@ -38,6 +55,11 @@ type Config struct {
 	MaxInFlight int
 	// MaxBody bounds an answer's bytes after decompression; zero or less means 16 MiB.
 	MaxBody int64
+	// Audit receives a record of every call, apart from logs; see [AuditRecord]. nil
+	// records nothing.
+	Audit Auditor
+	// AuditRequired are systems that are not called without an Audit and an [Actor].
+	AuditRequired []campus.SystemID
 	// Tracing configures spans and metrics; the zero value uses the global
 	// OpenTelemetry providers. DisableTracing switches all of it off.
 	Tracing        tracing.Options
@@ -89,3 +111,105 @@ func (c *Config) hooks(t *tracing.Tracer) failover.Hooks {
 	return h
 }
 
+// check builds the topology and finds everything that is wrong, each with its
+// place: the same for a struct and for a file. Without a description, which a
+// Source may bring later, the topology is nil.
+func (c *Config) check() (*campus.Topology, campus.Faults) {
+	var topology *campus.Topology
+	if c.Source == nil || len(c.Topology.Campuses) > 0 {
+		var err error
+		if topology, err = campus.New(c.Topology); err != nil {
+			var faults campus.Faults
+			errors.As(err, &faults)
+			return nil, faults
+		}
+	}
+	return topology, c.checkBeside(topology)
+}
+
+// faults is what check finds.
+func (c *Config) faults() campus.Faults {
+	_, faults := c.check()
+	return faults
+}
+
+// checkBeside checks what stands beside the topology.
+func (c *Config) checkBeside(t *campus.Topology) campus.Faults {
+	var out campus.Faults
+	fault := func(place, problem string) { out = append(out, campus.Fault{Place: place, Problem: problem}) }
+	for id, credential := range c.Credentials {
+		checkCredential("credentials."+string(id), credential, t, fault)
+	}
+	for id, credential := range c.EndpointCredentials {
+		checkCredential("endpointCredentials."+string(id), credential, t, fault)
+	}
+	for id, config := range c.TLS {
+		if config != nil && config.InsecureSkipVerify {
+			fault("tls."+string(id), "verifies nothing; name the authority in RootCAs instead")
+		}
+	}
+	if t != nil {
+		c.checkNames(fault)
+	}
+	slices.SortFunc(out, func(a, b campus.Fault) int { return strings.Compare(a.Place, b.Place) })
+	return out
+}
+
+func checkCredential(place string, credential Credential, t *campus.Topology, fault func(place, problem string)) {
+	b, ok := credential.(bindable)
+	if !ok {
+		return
+	}
+	if key, text := b.problem(t); text != "" {
+		fault(strings.TrimRight(place+".oauth2."+key, "."), text)
+	}
+}
+
+// checkNames checks that what is configured for something is for something there is.
+func (c *Config) checkNames(fault func(place, problem string)) {
+	d := c.Topology
+	campuses, systems, endpoints, centers := map[campus.ID]bool{}, map[campus.SystemID]bool{}, map[campus.EndpointID]bool{}, map[campus.DataCenterID]bool{}
+	for _, x := range d.Campuses {
+		campuses[x.ID] = true
+	}
+	for _, x := range d.Systems {
+		systems[x.ID] = true
+	}
+	for _, x := range d.DataCenters {
+		centers[x.ID] = true
+	}
+	for i := range d.Endpoints {
+		endpoints[d.Endpoints[i].Name()] = true
+	}
+	if c.Campus != "" && !campuses[c.Campus] {
+		fault("campus", fmt.Sprintf("%q is no campus; known: %s", c.Campus, list(campuses)))
+	}
+	checkKeys("credentials.", c.Credentials, systems, "is no system; known: "+list(systems), fault)
+	checkKeys("endpointCredentials.", c.EndpointCredentials, endpoints, "is no endpoint; known: "+list(endpoints), fault)
+	checkKeys("tls.", c.TLS, endpoints, "is no endpoint; known: "+list(endpoints), fault)
+	checkKeys("adapters.", c.Adapters, endpoints, "is no endpoint; known: "+list(endpoints), fault)
+	checkKeys("dial.", c.Dial, centers, "is no data centre; known: "+list(centers), fault)
+	checkKeys("dialTLS.", c.DialTLS, centers, "is no data centre; known: "+list(centers), fault)
+	for i, id := range c.AuditRequired {
+		if !systems[id] {
+			fault(fmt.Sprintf("auditRequired[%d]", i), fmt.Sprintf("%q is no system; known: %s", id, list(systems)))
+		}
+	}
+}
+
+func checkKeys[K ~string, V any](place string, configured map[K]V, known map[K]bool, problem string, fault func(place, problem string)) {
+	for key := range configured {
+		if !known[key] {
+			fault(place+string(key), problem)
+		}
+	}
+}
+
+func list[K ~string](known map[K]bool) string {
+	var names []string
+	for k := range known {
+		names = append(names, string(k))
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}

@@ -3,7 +3,6 @@ package hospital
 import (
 	"context"
 	"encoding/base64"
-	"fmt"
 	"net/http"
 
 	"github.com/hospital-go/hospital/campus"
@@ -69,7 +68,9 @@ func validToken(s string) bool {
 
 // bindable credentials need the client they belong to.
 type bindable interface {
-	bind(c *Client) (Credential, error)
+	bind(c *Client) Credential
+	// problem is what is wrong with it: a field's key and what would be right; empty for nothing.
+	problem(t *campus.Topology) (key, text string)
 }
 
 // renewable credentials may have a better token after a refusal.
@@ -78,41 +79,45 @@ type renewable interface {
 	refused(req *http.Request) bool
 }
 
-// bindCredentials finds each endpoint's credential. One that is used for several
-// endpoints keeps one token for all.
-func bindCredentials(c *Client, systems map[campus.SystemID]Credential, endpoints map[campus.EndpointID]Credential) ([]Credential, error) {
-	bound := map[any]Credential{}
-	out := make([]Credential, len(c.topology.Endpoints()))
-	for i, e := range c.topology.Endpoints() {
-		key, credential := any(e.System), systems[e.System]
-		if own, ok := endpoints[e.ID]; ok {
-			key, credential = e.ID, own
+// credentials are a client's, bound to it.
+type credentials struct {
+	systems   map[campus.SystemID]Credential
+	endpoints map[campus.EndpointID]Credential
+}
+
+func (c *Client) bindCredentials() {
+	c.credentials = credentials{bindAll(c, c.config.Credentials), bindAll(c, c.config.EndpointCredentials)}
+}
+
+func bindAll[K comparable](c *Client, unbound map[K]Credential) map[K]Credential {
+	out := make(map[K]Credential, len(unbound))
+	for id, credential := range unbound {
+		if b, ok := credential.(bindable); ok {
+			credential = b.bind(c)
 		}
-		if _, known := bound[key]; !known {
-			if b, ok := credential.(bindable); ok {
-				var err error
-				if credential, err = b.bind(c); err != nil {
-					return nil, fmt.Errorf("hospital: credentials of %v: %w", key, err)
-				}
-			}
-			bound[key] = credential
-		}
-		out[i] = bound[key]
+		out[id] = credential
 	}
-	return out, nil
+	return out
+}
+
+func (c *credentials) of(e *campus.Endpoint) Credential {
+	if own, ok := c.endpoints[e.ID]; ok {
+		return own
+	}
+	return c.systems[e.System]
 }
 
 func (c *Client) authorize(ctx context.Context, e *campus.Endpoint, req *http.Request) error {
 	if t, ok := ctx.Value(tokenRequestKey{}).(*tokenSource); ok && t.oauth.System == e.System {
 		return t.authenticate(ctx, e, req)
 	}
-	if credential := c.credentials[e.Index()]; credential != nil {
+	if credential := c.credentials.of(e); credential != nil {
 		return credential.Authorize(ctx, e, req)
 	}
 	return nil
 }
 
 func (c *Client) refused(_ context.Context, e *campus.Endpoint, req *http.Request) bool {
-	r, ok := c.credentials[e.Index()].(renewable)
+	r, ok := c.credentials.of(e).(renewable)
 	return ok && r.refused(req)
 }

@@ -449,10 +449,10 @@ func TestOAuth2IsCheckedAtNew(t *testing.T) {
 	require.NoError(t, err)
 	town := &tokenTown{}
 	for want, change := range map[string]func(*hospital.OAuth2){
-		"must be a system":     func(o *hospital.OAuth2) { o.System = "moon" },
-		"needs a ClientID":     func(o *hospital.OAuth2) { o.ClientID = "" },
-		"either Secret or Key": func(o *hospital.OAuth2) { o.Key = p256 },
-		"ECDSA on P-384":       func(o *hospital.OAuth2) { o.Secret, o.Key = nil, p256 },
+		"must be a system":      func(o *hospital.OAuth2) { o.System = "moon" },
+		"clientID: must not be": func(o *hospital.OAuth2) { o.ClientID = "" },
+		"either secret or key":  func(o *hospital.OAuth2) { o.Key = p256 },
+		"ECDSA on P-384":        func(o *hospital.OAuth2) { o.Secret, o.Key = nil, p256 },
 	} {
 		o := withSecret()
 		change(&o)

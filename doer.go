@@ -34,12 +34,12 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	i, _ := fhir.InteractionOf(ctx)
 	c := callOf(ctx)
 	if d.fixed != nil {
-		c = d.fixed
+		c = d.fixed.another()
 	}
 	if c == nil {
 		return nil, &Error{Code: ErrInvalidArgument, System: d.system, Op: i.Template()}
 	}
-	if d.client.topology.System(d.system) == nil {
+	if d.client.Topology().System(d.system) == nil {
 		return nil, campus.ErrUnknownSystem
 	}
 	fc := d.describe(c, i, req)
@@ -72,9 +72,13 @@ func (d *doer) do(ctx context.Context, c *call, fc *failover.Call, req *http.Req
 	if d.fixed == nil {
 		return d.client.engine.Do(ctx, fc, req)
 	}
+	if err := d.client.auditStart(ctx, c, fc.Template); err != nil {
+		return nil, err
+	}
 	ctx, end := d.client.tracer.StartCall(ctx, c.op.Name, d.system, c.campus)
 	resp, err := d.client.engine.Do(ctx, fc, req)
 	end(string(codeOf(err)))
+	d.client.auditEnd(ctx, c, fc.Template, err)
 	return resp, err
 }
 
@@ -125,7 +129,7 @@ func (d *doer) confine(ctx context.Context, fc *failover.Call) error {
 	if !ok || from.System != d.system {
 		return nil
 	}
-	route, err := d.client.topology.Route(fc.System, fc.Campus, fc.Kind)
+	route, err := d.client.Topology().Route(fc.System, fc.Campus, fc.Kind)
 	if err != nil {
 		return err
 	}
@@ -166,7 +170,7 @@ func (c *Client) Local(origin Origin, reference string) (typ, id string, ok bool
 		}
 	}
 	parts := strings.Split(strings.TrimPrefix(u.Path, "/"), "/")
-	if by := c.topology.System(origin.System); absolute && by != nil && by.CampusBy.In == "path" && parts[0] == by.CampusBy.Word(origin.Campus) {
+	if by := c.Topology().System(origin.System); absolute && by != nil && by.CampusBy.In == "path" && parts[0] == by.CampusBy.Word(origin.Campus) {
 		parts = parts[1:]
 	}
 	if len(parts) == 4 && parts[2] == "_history" {
@@ -203,7 +207,7 @@ func (d *doer) locate(fc *failover.Call, i fhir.Interaction, req *http.Request) 
 
 // relative checks a server's URL and cuts the endpoint's base off it.
 func (c *Client) relative(id campus.EndpointID, u *url.URL) (*url.URL, error) {
-	for _, e := range c.topology.Endpoints() {
+	for _, e := range c.Topology().Endpoints() {
 		if e.ID != id {
 			continue
 		}
@@ -223,7 +227,7 @@ func (c *Client) relative(id campus.EndpointID, u *url.URL) (*url.URL, error) {
 // nameCampus puts the campus where the system expects it. Links a server sent
 // already carry what it wants.
 func (c *Client) nameCampus(req *http.Request, system campus.SystemID, id campus.ID, followed bool) {
-	by := c.topology.System(system).CampusBy
+	by := c.Topology().System(system).CampusBy
 	if by.In == "" {
 		return
 	}
@@ -285,34 +289,52 @@ func classify(i fhir.Interaction, resp *http.Response, body []byte) failover.Ver
 type plainTransport struct {
 	client *Client
 	system campus.SystemID
-	campus campus.ID
+	fixed  *call
+
+	classify failover.Classifier
+	repeat   func(*http.Request) Repeat
 }
 
 func (t *plainTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Body != nil {
+		defer req.Body.Close()
+	}
 	if code := t.refuses(req); code != "" {
-		if req.Body != nil {
-			_ = req.Body.Close()
-		}
 		return nil, &Error{Code: code, System: t.system, Op: "http"}
+	}
+	c := t.fixed.another()
+	if err := t.client.auditStart(req.Context(), c, req.Method); err != nil {
+		return nil, wrap(err, c)
 	}
 	out := req.WithContext(req.Context())
 	out.Header = req.Header.Clone()
-	t.client.mark(out.Header, &call{})
-	t.client.nameCampus(out, t.system, t.campus, false)
-	ctx, end := t.client.tracer.StartCall(req.Context(), "http", t.system, t.campus)
+	t.client.mark(out.Header, c)
+	t.client.nameCampus(out, t.system, c.campus, false)
+	ctx, end := t.client.tracer.StartCall(req.Context(), "http", t.system, c.campus)
 	_, overall := List.times()
-	plain := &failover.Transport{Client: t.client.engine, Call: failover.Call{System: t.system, Campus: t.campus, Op: "http", Timeout: overall}}
-	resp, err := plain.RoundTrip(out.WithContext(ctx))
+	fc := &failover.Call{
+		System: t.system, Campus: c.campus, Op: "http", Timeout: overall, Repeat: failover.RepeatOf(req), Kind: failover.KindOf(req),
+	}
+	if t.classify != nil {
+		fc.Classify, fc.MaxBody = t.classify, t.client.config.MaxBody
+	}
+	if t.repeat != nil {
+		if fc.Repeat, fc.Kind = t.repeat(req), campus.Write; fc.Repeat == Safe {
+			fc.Kind = campus.ReadStrong
+		}
+	}
+	resp, err := t.client.engine.Do(ctx, fc, out.WithContext(ctx))
 	end(string(codeOf(err)))
+	t.client.auditEnd(ctx, c, req.Method, err)
 	if err != nil {
-		return nil, wrap(err, &call{op: Op{Name: "http", System: t.system}, campus: t.campus})
+		return nil, wrap(err, c)
 	}
 	return resp, nil
 }
 
 func (t *plainTransport) refuses(req *http.Request) Code {
 	switch {
-	case t.client.topology.System(t.system) == nil:
+	case t.client.Topology().System(t.system) == nil:
 		return ErrNoEndpoint
 	case req.URL.Host != string(t.system)+virtualHost:
 		return ErrInvalidArgument

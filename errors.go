@@ -30,6 +30,7 @@ const (
 	ErrRefused          Code = "refused"           // by the system's own rules
 	ErrForbidden        Code = "forbidden"         // credentials missing or not enough
 	ErrNoToken          Code = "no_token"          // no credentials could be had; nothing was sent
+	ErrNotAudited       Code = "not_audited"       // no audit record could be written; nothing was sent
 	ErrInvalidArgument  Code = "invalid_argument"  // nothing was sent
 	ErrUnknownCampus    Code = "unknown_campus"
 	ErrNoEndpoint       Code = "no_endpoint"
@@ -58,6 +59,7 @@ var advice = map[Code]string{
 	ErrRefused:          "refused by the system's rules",
 	ErrForbidden:        "not permitted; check the credentials",
 	ErrNoToken:          "no credentials could be had and nothing was sent; check the token server and what is registered there",
+	ErrNotAudited:       "no audit record could be written and nothing was sent; check Config.Audit's store",
 	ErrInvalidArgument:  "invalid argument; nothing was sent",
 	ErrUnknownCampus:    "unknown campus; check the topology",
 	ErrNoEndpoint:       "no endpoint may serve this for the campus; check the topology",

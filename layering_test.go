@@ -17,12 +17,14 @@ const module = "github.com/hospital-go/hospital"
 // floors is the architecture: what each room's non-test code may import, beside
 // the standard library. A room that is missing here fails the test.
 var floors = map[string]struct{ own, foreign []string }{
-	"internal/memnet": {},
-	"internal/r4gen":  {},
-	"internal/link":   {},
-	"campus":          {own: []string{"internal/link"}},
-	"fhir/r4":         {},
-	"fhir":            {own: []string{"fhir/r4", "internal/link"}},
+	"internal/memnet":     {},
+	"internal/r4gen":      {},
+	"internal/configref":  {own: []string{"internal/strictyaml"}, foreign: []string{"go.yaml.in/yaml/v3"}},
+	"internal/link":       {},
+	"internal/strictyaml": {foreign: []string{"go.yaml.in/yaml/v3"}},
+	"campus":              {own: []string{"internal/link"}},
+	"fhir/r4":             {},
+	"fhir":                {own: []string{"fhir/r4", "internal/link"}},
 	"failover": {
 		own:     []string{"campus"},
 		foreign: []string{"github.com/hashicorp/go-retryablehttp", "github.com/sony/gobreaker/v2"},
@@ -35,8 +37,8 @@ var floors = map[string]struct{ own, foreign []string }{
 		},
 	},
 	"": {
-		own:     []string{"campus", "failover", "fhir", "fhir/r4", "tracing"},
-		foreign: []string{"github.com/golang-jwt/jwt/v5", "github.com/google/uuid", "go.yaml.in/yaml/v3", "golang.org/x/sync/singleflight"},
+		own:     []string{"campus", "failover", "fhir", "fhir/r4", "internal/strictyaml", "tracing"},
+		foreign: []string{"github.com/golang-jwt/jwt/v5", "github.com/google/uuid", "golang.org/x/sync/singleflight"},
 	},
 	"his":                 {own: []string{"", "campus", "fhir", "fhir/r4"}},
 	"fakes":               {own: []string{"", "campus", "failover", "fhir", "fhir/r4", "his", "internal/memnet"}},

@@ -59,24 +59,27 @@ func (o OAuth2) Authorize(context.Context, *campus.Endpoint, *http.Request) erro
 	return Refuse(ErrInvalidArgument, "OAuth2 works in Config.Credentials only")
 }
 
-func (o OAuth2) bind(c *Client) (Credential, error) {
-	if c.topology.System(o.System) == nil {
-		return nil, errors.New("OAuth2.System must be a system of the topology")
-	}
-	if o.ClientID == "" || (o.Secret == nil) == (o.Key == nil) {
-		return nil, errors.New("OAuth2 needs a ClientID, and either Secret or Key")
-	}
+func (o OAuth2) bind(c *Client) Credential {
 	o.Scopes = slices.Clone(o.Scopes)
 	t := &tokenSource{oauth: o, client: c}
 	if o.Key != nil {
-		if t.method = signingMethod(o.Key); t.method == nil {
-			return nil, errors.New("OAuth2.Key must be RSA of at least 2048 bits, or ECDSA on P-384")
-		}
-		if _, err := t.assertion("trial", time.Now()); err != nil {
-			return nil, errors.New("OAuth2.Key cannot sign")
-		}
+		t.method = signingMethod(o.Key)
 	}
-	return t, nil
+	return t
+}
+
+func (o OAuth2) problem(t *campus.Topology) (key, text string) {
+	switch {
+	case t != nil && t.System(o.System) == nil:
+		return "system", "must be a system of the topology"
+	case o.ClientID == "":
+		return "clientID", "must not be empty"
+	case (o.Secret == nil) == (o.Key == nil):
+		return "", "must have either secret or key"
+	case o.Key != nil && signingMethod(o.Key) == nil:
+		return "key", "must be RSA of at least 2048 bits, or ECDSA on P-384"
+	}
+	return "", ""
 }
 
 func signingMethod(key crypto.Signer) jwt.SigningMethod {

@@ -3,8 +3,11 @@ package hospital
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/failover"
@@ -75,17 +78,22 @@ type Op struct {
 	// declare themselves: with a version Guarded, with If-None-Exist Keyed.
 	Repeat Repeat
 	Class  Class
+
+	unaudited bool // nothing of a patient can be in it
 }
 
 // options is what all options may set.
 type options struct {
-	campus campus.ID
+	campus   campus.ID
+	actor    Actor
+	patients []campus.PatientID
 }
 
-// Option is for reads and writes alike.
+// Option is for reads, writes and plain HTTP alike.
 type Option interface {
 	ReadOption
 	WriteOption
+	HTTPOption
 }
 
 // ReadOption is for reads.
@@ -132,8 +140,11 @@ type call struct {
 	op        Op
 	campus    campus.ID
 	requestID string
+	actor     Actor
+	number    string
 
 	mu        sync.Mutex
+	patients  []campus.PatientID
 	wrote     bool      // a write of this call reached a server, or may have
 	settledAt time.Time // when the last of those of unknown outcome has surely ended
 }
@@ -165,7 +176,14 @@ func callOf(ctx context.Context) *call {
 	return c
 }
 
-func (c *Client) newCall(op Op, o options) *call { return &call{op: op, campus: c.campusOf(o)} }
+func (c *Client) newCall(op Op, o options) *call {
+	return &call{op: op, campus: c.campusOf(o), actor: o.actor, patients: o.patients}
+}
+
+// another is a call of its own with the same options, for one request of an escape hatch.
+func (c *call) another() *call {
+	return &call{op: c.op, campus: c.campus, actor: c.actor, patients: slices.Clone(c.patients), requestID: uuid.Must(uuid.NewV7()).String()}
+}
 
 func (c *Client) campusOf(o options) campus.ID {
 	if o.campus != "" {

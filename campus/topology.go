@@ -38,7 +38,7 @@ type Description struct {
 	Version       int64
 	Organizations []Organization
 	Campuses      []Campus
-	DataCenters   []DataCenter
+	DataCenters   []DataCenter `yaml:"datacenters"`
 	// Environments may be empty where there is only one.
 	Environments []Environment
 	Systems      []System
@@ -133,7 +133,7 @@ type Endpoint struct {
 	// ID defaults to system/datacenter or system/datacenter/environment.
 	ID          EndpointID
 	System      SystemID
-	DataCenter  DataCenterID
+	DataCenter  DataCenterID `yaml:"datacenter"`
 	Environment EnvironmentID
 	Store       StoreID
 	// URL is the base address this SDK uses, such as https://10.1.2.3/fhir.
@@ -221,6 +221,19 @@ func (t *Topology) System(id SystemID) *System { return t.systems[id] }
 // Endpoints returns every endpoint, each at the place [Endpoint.Index] says.
 // The slice and what it points to must not be changed.
 func (t *Topology) Endpoints() []*Endpoint { return t.endpoints }
+
+// Name is the endpoint's ID, with its default: system/datacenter or
+// system/datacenter/environment.
+func (e *Endpoint) Name() EndpointID {
+	if e.ID != "" {
+		return e.ID
+	}
+	id := EndpointID(string(e.System) + "/" + string(e.DataCenter))
+	if e.Environment != "" {
+		id += EndpointID("/" + e.Environment)
+	}
+	return id
+}
 
 // Index is the endpoint's place in [Topology.Endpoints].
 func (e *Endpoint) Index() int { return e.index }

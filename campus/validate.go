@@ -160,7 +160,7 @@ func (c *checker) check() {
 	c.systems = index(c, "systems", d.Systems, func(x *System) SystemID { return x.ID })
 	c.stores = index(c, "stores", d.Stores, func(x *Store) StoreID { return x.ID })
 	for i := range d.Endpoints {
-		defaultID(&d.Endpoints[i])
+		d.Endpoints[i].ID = d.Endpoints[i].Name()
 	}
 	c.endpoints = index(c, "endpoints", d.Endpoints, func(x *Endpoint) EndpointID { return x.ID })
 	if len(d.Campuses) == 0 {
@@ -182,16 +182,6 @@ func (c *checker) check() {
 		c.endpoint(i)
 	}
 	c.oneWriterStore()
-}
-
-func defaultID(e *Endpoint) {
-	if e.ID != "" {
-		return
-	}
-	e.ID = EndpointID(string(e.System) + "/" + string(e.DataCenter))
-	if e.Environment != "" {
-		e.ID += EndpointID("/" + e.Environment)
-	}
 }
 
 func (c *checker) dataCenter(i int) {

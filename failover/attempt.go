@@ -81,7 +81,7 @@ func (r *run) lease() time.Duration {
 // lease is a reason to go there.
 func (r *run) others(s *site, passed []*site, now time.Time) bool {
 	for _, hop := range r.route {
-		other := r.client.sites[hop.Endpoint.Index()]
+		other := r.plan.sites[hop.Endpoint.Index()]
 		if other != s && r.candidate(other, passed) && r.rank(other, now) < behindAllTiers {
 			return true
 		}
@@ -111,7 +111,7 @@ func (r *run) wait(s *site) bool {
 		r.freeHop = true
 		return true
 	}
-	if !r.client.budgets[r.call.System].spend() {
+	if !r.plan.budgets[r.call.System].spend() {
 		return false
 	}
 	timer := time.NewTimer(backoff(r.attempts))
@@ -339,7 +339,7 @@ func (r *run) finish(f *flight, resp *http.Response, v Verdict) (*http.Response,
 	}
 	if resp != nil && (v.Outcome == Committed || (v.Outcome == Rejected && !r.mayHaveRun())) {
 		r.err = nil
-		r.client.budgets[r.call.System].earn()
+		r.plan.budgets[r.call.System].earn()
 		return resp, nil
 	}
 	err := r.failure(f.site, v, status)

@@ -7,7 +7,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
@@ -50,17 +52,16 @@ type Options struct {
 	ProbePath string
 }
 
-// Client sends calls over one [campus.Topology]. It is safe for concurrent use.
+// Client sends calls over a [campus.Topology], which may be replaced while calls
+// are in flight. It is safe for concurrent use.
 type Client struct {
-	options  Options
-	topology *campus.Topology
-	sites    []*site
-	budgets  map[campus.SystemID]*budget
-	loop     *retryablehttp.Client
+	options Options
+	plan    atomic.Pointer[plan]
+	loop    *retryablehttp.Client
 
 	stop   context.CancelFunc
 	life   context.Context //nolint:containedctx // the probes' lifetime is the client's
-	mu     sync.Mutex      // guards closed together with probes.Add
+	mu     sync.Mutex      // guards closed together with probes.Add, and changes of plan
 	closed bool
 	probes sync.WaitGroup
 }
@@ -79,12 +80,9 @@ func New(o Options) (*Client, error) {
 	if o.ProbePath == "" {
 		o.ProbePath = "/metadata"
 	}
-	c := &Client{options: o, topology: o.Topology, budgets: map[campus.SystemID]*budget{}}
+	c := &Client{options: o}
 	c.life, c.stop = context.WithCancel(context.Background())
-	for _, e := range o.Topology.Endpoints() {
-		c.sites = append(c.sites, newSite(e, &c.options, c.changed))
-		c.budgets[e.System] = newBudget()
-	}
+	c.plan.Store(c.planFor(o.Topology, &plan{}))
 	c.loop = &retryablehttp.Client{
 		HTTPClient: &http.Client{
 			Transport:     attempter{},
@@ -98,6 +96,58 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
+// plan is one topology and the way to its endpoints. It is immutable; a call keeps
+// the one it began with.
+type plan struct {
+	topology *campus.Topology
+	sites    []*site // by campus.Endpoint.Index
+	budgets  map[campus.SystemID]*budget
+}
+
+// planFor keeps what is known of the addresses that old has too.
+func (c *Client) planFor(t *campus.Topology, old *plan) *plan {
+	p := &plan{topology: t, budgets: map[campus.SystemID]*budget{}}
+	for _, e := range t.Endpoints() {
+		p.sites = append(p.sites, c.siteFor(e, old))
+		if p.budgets[e.System] = old.budgets[e.System]; p.budgets[e.System] == nil {
+			p.budgets[e.System] = newBudget()
+		}
+	}
+	return p
+}
+
+func (c *Client) siteFor(e *campus.Endpoint, old *plan) *site {
+	for _, s := range old.sites {
+		if !s.same(e) {
+			continue
+		}
+		if s.endpoint.Drained != e.Drained { // else an operator's word of this process holds
+			s.drained.Store(e.Drained)
+		}
+		return &site{endpoint: e, door: s.door}
+	}
+	return newSite(e, &c.options, c.changed)
+}
+
+// Update puts another topology in force. Calls in flight end as they began; health,
+// connections and bounds of the addresses that stay are kept.
+func (c *Client) Update(t *campus.Topology) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	old := c.plan.Load()
+	fresh := c.planFor(t, old)
+	c.plan.Store(fresh)
+	for _, s := range old.sites {
+		if !slices.ContainsFunc(fresh.sites, func(n *site) bool { return n.door == s.door }) {
+			s.gone.Store(true)
+			s.closeIdle()
+		}
+	}
+}
+
+// Topology returns the one in force.
+func (c *Client) Topology() *campus.Topology { return c.plan.Load().topology }
+
 // Close ends the probes and closes idle connections. Calls in flight finish;
 // later ones fail with [ErrClosed]. It must not be called from a hook.
 func (c *Client) Close() error {
@@ -106,7 +156,7 @@ func (c *Client) Close() error {
 	c.mu.Unlock()
 	c.stop()
 	c.probes.Wait()
-	for _, s := range c.sites {
+	for _, s := range c.plan.Load().sites {
 		s.closeIdle()
 	}
 	return nil
@@ -115,6 +165,7 @@ func (c *Client) Close() error {
 // run is the progress of one call through its attempts.
 type run struct {
 	client *Client
+	plan   *plan
 	call   *Call
 	route  campus.Route
 	req    *http.Request
@@ -151,7 +202,8 @@ var placeholder = &url.URL{Scheme: "http", Host: "hospital.invalid"}
 // body needs req.GetBody to be sent more than once. The error is an [*Error] or
 // one of package campus. [OriginOf] tells who answered.
 func (c *Client) Do(ctx context.Context, call *Call, req *http.Request) (*http.Response, error) {
-	route, err := c.topology.Route(call.System, call.Campus, call.Kind)
+	plan := c.plan.Load()
+	route, err := plan.topology.Route(call.System, call.Campus, call.Kind)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +212,7 @@ func (c *Client) Do(ctx context.Context, call *Call, req *http.Request) (*http.R
 	}
 	timeout := call.timeout()
 	deadline, has := ctx.Deadline()
-	r := &run{client: c, call: call, route: route, req: req, store: call.Store}
+	r := &run{client: c, plan: plan, call: call, route: route, req: req, store: call.Store}
 	r.tried = r.places[:0]
 	r.hurried = has && time.Until(deadline) < timeout/2 // a little less is still time enough to blame a server
 	ctx, cancel := context.WithTimeout(ctx, timeout)

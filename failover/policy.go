@@ -88,7 +88,7 @@ func (r *run) best(now time.Time, passed []*site) *site {
 	var best *site
 	bestRank := 0
 	for _, hop := range r.route {
-		s := r.client.sites[hop.Endpoint.Index()]
+		s := r.plan.sites[hop.Endpoint.Index()]
 		if !r.candidate(s, passed) {
 			continue
 		}

@@ -30,6 +30,9 @@ func (c *Client) probe(s *site) {
 func (c *Client) probeUntilHealthy(s *site) {
 	for {
 		worst := max(s.health[reads].current(), s.health[writes].current())
+		if s.gone.Load() {
+			return
+		}
 		if worst <= Returning {
 			s.probing.Store(false)
 			if max(s.health[reads].current(), s.health[writes].current()) <= Returning || !s.probing.CompareAndSwap(false, true) {
@@ -63,8 +66,9 @@ func (c *Client) probeUntilHealthy(s *site) {
 func (c *Client) Reachable(ctx context.Context, system campus.SystemID) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	answers, asked := make(chan bool, len(c.sites)), 0
-	for _, s := range c.sites {
+	sites := c.plan.Load().sites
+	answers, asked := make(chan bool, len(sites)), 0
+	for _, s := range sites {
 		if s.endpoint.System == system {
 			asked++
 			go func() { answers <- c.aliveIn(ctx, s) }()

@@ -27,10 +27,17 @@ const (
 // DialFunc connects to an address.
 type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// site is one endpoint with what this process knows of it.
+// site is one endpoint of one topology, and the door to it.
 type site struct {
 	endpoint *campus.Endpoint
+	*door
+}
+
+// door is what this process knows of an address and how it gets there; it outlives
+// a topology that leaves the address as it is.
+type door struct {
 	adapter  bool
+	gone     atomic.Bool // no topology in force has it any more
 	health   [classes]*health
 	inFlight atomic.Int64
 	drained  atomic.Bool
@@ -43,7 +50,7 @@ type site struct {
 }
 
 func newSite(e *campus.Endpoint, o *Options, notify func(*site, class, State, State, string)) *site {
-	s := &site{endpoint: e}
+	s := &site{endpoint: e, door: &door{}}
 	s.drained.Store(e.Drained)
 	for c := range classes {
 		s.health[c] = newHealth(c, func(c class, from, to State, cause string) { notify(s, c, from, to, cause) })
@@ -56,6 +63,13 @@ func newSite(e *campus.Endpoint, o *Options, notify func(*site, class, State, St
 	s.fresh = newTransport(e, o, freshIdle)
 	s.probes = newTransport(e, o, freshIdle)
 	return s
+}
+
+// same: the door to old leads to e as well.
+func (s *site) same(e *campus.Endpoint) bool {
+	old := s.endpoint
+	return old.ID == e.ID && old.System == e.System && old.DataCenter == e.DataCenter && old.Role() == e.Role() &&
+		old.Base().String() == e.Base().String()
 }
 
 func newTransport(e *campus.Endpoint, o *Options, idle time.Duration) *http.Transport {
@@ -93,7 +107,7 @@ func (s *site) transport(call *Call) http.RoundTripper {
 }
 
 // acquire takes a place among the calls in flight.
-func (s *site) acquire(limit int) bool {
+func (s *door) acquire(limit int) bool {
 	if s.inFlight.Add(1) > int64(limit) {
 		s.inFlight.Add(-1)
 		return false
@@ -101,12 +115,12 @@ func (s *site) acquire(limit int) bool {
 	return true
 }
 
-func (s *site) release() { s.inFlight.Add(-1) }
+func (s *door) release() { s.inFlight.Add(-1) }
 
-func (s *site) paused(now time.Time) bool { return now.UnixNano() < s.pause.Load() }
+func (s *door) paused(now time.Time) bool { return now.UnixNano() < s.pause.Load() }
 
 // pausedUntil remembers the latest wish for silence.
-func (s *site) pausedUntil(t time.Time) {
+func (s *door) pausedUntil(t time.Time) {
 	for {
 		old := s.pause.Load()
 		if old >= t.UnixNano() || s.pause.CompareAndSwap(old, t.UnixNano()) {
@@ -115,7 +129,7 @@ func (s *site) pausedUntil(t time.Time) {
 	}
 }
 
-func (s *site) closeIdle() {
+func (s *door) closeIdle() {
 	for _, rt := range []http.RoundTripper{s.pooled, s.fresh, s.probes} {
 		if t, ok := rt.(interface{ CloseIdleConnections() }); ok {
 			t.CloseIdleConnections()

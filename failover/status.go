@@ -28,8 +28,9 @@ type EndpointStatus struct {
 
 // Status returns every endpoint's, in the topology's order.
 func (c *Client) Status() []EndpointStatus {
-	out := make([]EndpointStatus, 0, len(c.sites))
-	for _, s := range c.sites {
+	sites := c.plan.Load().sites
+	out := make([]EndpointStatus, 0, len(sites))
+	for _, s := range sites {
 		e := s.endpoint
 		st := EndpointStatus{
 			Endpoint: e.ID, System: e.System, DataCenter: e.DataCenter, Environment: e.Environment, Store: e.Store,
@@ -68,7 +69,7 @@ func (c *Client) Restore(x Selector) int { return c.setDrained(x, false) }
 
 func (c *Client) setDrained(x Selector, drained bool) int {
 	n := 0
-	for _, s := range c.sites {
+	for _, s := range c.plan.Load().sites {
 		if !x.matches(s.endpoint) {
 			continue
 		}

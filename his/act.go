@@ -31,7 +31,7 @@ type act struct {
 }
 
 func (a *act) take(ctx context.Context, opts []hospital.WriteOption) (Booking, error) {
-	return hospital.Write(ctx, a.client.client, write(a.name), a.number, a.send, a.find, opts...)
+	return hospital.Write(ctx, a.client.client, write(a.name), a.number, a.send, a.find, with(opts, a.patient)...)
 }
 
 func (a *act) check() error {

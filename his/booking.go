@@ -85,5 +85,5 @@ func (c *Client) HoldAny(ctx context.Context, r HoldAnyRequest, opts ...hospital
 		client: c, name: "Hold", system: c.systems.Hold, number: r.Number, patient: r.Patient, window: &r,
 		status: r4.AppointmentStatusProposed, slotStatus: r4.SlotStatusBusyTentative, until: r.Until,
 	}
-	return hospital.Write(ctx, c.client, write("HoldAny"), r.Number, a.sendAny, a.find, opts...)
+	return hospital.Write(ctx, c.client, write("HoldAny"), r.Number, a.sendAny, a.find, with(opts, r.Patient)...)
 }

@@ -2,6 +2,7 @@ package his
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/hospital-go/hospital"
@@ -18,7 +19,7 @@ func (c *Client) Booking(ctx context.Context, number string, patient campus.Pati
 		func(ctx context.Context, f *fhir.Client) (Booking, error) {
 			found, _, err := c.owned(ctx, f, c.systems.Booking, number, patient, onlyReads)
 			return found, err
-		}, opts...)
+		}, append(slices.Clip(opts), hospital.Concerning(patient))...)
 }
 
 // owned finds an Appointment by Number, checks whose it is, and returns the
@@ -71,7 +72,7 @@ type ending struct {
 }
 
 func (e *ending) run(ctx context.Context, opts []hospital.WriteOption) (Booking, error) {
-	return hospital.Write(ctx, e.client.client, write(e.name), e.number, e.send, e.find, opts...)
+	return hospital.Write(ctx, e.client.client, write(e.name), e.number, e.send, e.find, with(opts, e.patient)...)
 }
 
 func (e *ending) send(ctx context.Context, f *fhir.Client) (Booking, error) {
@@ -167,7 +168,7 @@ type RescheduleRequest struct {
 // hospital.ErrConflict and changes nothing.
 func (c *Client) Reschedule(ctx context.Context, r RescheduleRequest, opts ...hospital.WriteOption) (Booking, error) {
 	m := &move{client: c, RescheduleRequest: r}
-	return hospital.Write(ctx, c.client, write("Reschedule"), r.Number, m.send, m.find, opts...)
+	return hospital.Write(ctx, c.client, write("Reschedule"), r.Number, m.send, m.find, with(opts, r.Patient)...)
 }
 
 type move struct {

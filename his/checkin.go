@@ -22,7 +22,7 @@ const (
 // that is not booked is hospital.ErrConflict.
 func (c *Client) CheckIn(ctx context.Context, number string, patient campus.PatientID, opts ...hospital.WriteOption) (hospital.Found[*r4.Encounter], error) {
 	v := &visit{client: c, number: number, patient: patient}
-	return hospital.Write(ctx, c.client, write("CheckIn"), number, v.send, v.find, opts...)
+	return hospital.Write(ctx, c.client, write("CheckIn"), number, v.send, v.find, with(opts, patient)...)
 }
 
 type visit struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 
 	"github.com/hospital-go/hospital"
 	"github.com/hospital-go/hospital/campus"
@@ -205,6 +206,11 @@ func one[T r4.Resource](items iter.Seq2[hospital.Found[T], error], many hospital
 		return hospital.Found[T]{}, many
 	}
 	return list[0], nil
+}
+
+// with says whom a write is about.
+func with(opts []hospital.WriteOption, patient campus.PatientID) []hospital.WriteOption {
+	return append(slices.Clip(opts), hospital.Concerning(patient))
 }
 
 // maxSame bounds how many resources of one identifier are looked at.

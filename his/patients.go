@@ -3,6 +3,7 @@ package his
 import (
 	"context"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -20,7 +21,7 @@ func (c *Client) Patient(ctx context.Context, id campus.PatientID, opts ...hospi
 	return hospital.Read(ctx, c.client, op("Patient", hospital.Session, hospital.Quick),
 		func(ctx context.Context, f *fhir.Client) (hospital.Found[*r4.Patient], error) {
 			return findPatient(ctx, f, id)
-		}, opts...)
+		}, append(slices.Clip(opts), hospital.Concerning(id))...)
 }
 
 // findPatient finds exactly one record that carries the identifier.
@@ -78,7 +79,12 @@ func (c *Client) FindPatients(ctx context.Context, q PatientQuery, opts ...hospi
 			if err := q.check(); err != nil {
 				return fail[*r4.Patient](err)
 			}
-			return search(ctx, f, fhir.For(q.filters()...), q.matches)
+			return search(ctx, f, fhir.For(q.filters()...), func(p *r4.Patient, o hospital.Origin) bool {
+				if len(p.Identifier) > 0 { // whoever was shown is in the audit
+					hospital.Concerns(ctx, campus.PatientID{Issuer: p.Identifier[0].System, Value: p.Identifier[0].Value})
+				}
+				return q.matches(p, o)
+			})
 		}, opts...)
 }
 
@@ -191,7 +197,7 @@ func (c *Client) Register(ctx context.Context, r RegisterRequest, opts ...hospit
 		return find(ctx, f)
 	}
 	register := op("Register", hospital.Strong, hospital.WriteClass)
-	return hospital.Write(ctx, c.client, register, r.ID.Issuer+"|"+r.ID.Value, send, find, opts...)
+	return hospital.Write(ctx, c.client, register, r.ID.Issuer+"|"+r.ID.Value, send, find, with(opts, r.ID)...)
 }
 
 func (r RegisterRequest) check() error {

@@ -21,6 +21,10 @@ for target in linux/amd64 linux/arm64 windows/amd64 windows/386; do
 	echo "$target"
 done
 
+step "the reference of hospital.yaml is what the doc comments say"
+go run ./internal/configref -out "$work/hospital.yaml"
+diff "$work/hospital.yaml" examples/hospital.yaml
+
 step "vet"
 go vet ./...
 GOOS=windows GOARCH=386 go vet ./...
@@ -86,6 +90,7 @@ step "fuzz smoke"
 go test -run '^$' -fuzz '^FuzzUnmarshal$' -fuzztime 15s ./fhir/r4
 go test -run '^$' -fuzz '^FuzzSearchAnswer$' -fuzztime 15s ./fhir
 go test -run '^$' -fuzz '^FuzzFrame$' -fuzztime 15s ./failover
+go test -run '^$' -fuzz '^FuzzLoadConfig$' -fuzztime 15s .
 
 step "quickstart"
 go build -o "$work/quickstart" ./examples/quickstart
