@@ -40,9 +40,10 @@ var floors = map[string]struct{ own, foreign []string }{
 		own:     []string{"campus", "failover", "fhir", "fhir/r4", "internal/strictyaml", "tracing"},
 		foreign: []string{"github.com/golang-jwt/jwt/v5", "github.com/google/uuid", "golang.org/x/sync/singleflight"},
 	},
-	"his":                 {own: []string{"", "campus", "fhir", "fhir/r4"}},
-	"fakes":               {own: []string{"", "campus", "failover", "fhir", "fhir/r4", "his", "internal/memnet"}},
-	"examples/quickstart": {own: []string{"", "campus", "failover", "fakes", "fhir", "fhir/r4", "his"}, foreign: otelSDK},
+	"his":                   {own: []string{"", "campus", "fhir", "fhir/r4"}},
+	"fakes":                 {own: []string{"", "campus", "failover", "fhir", "fhir/r4", "his", "internal/memnet"}},
+	"examples/quickstart":   {own: []string{"", "campus", "failover", "fakes", "fhir", "fhir/r4", "his"}, foreign: otelSDK},
+	"examples/fakehospital": {own: []string{"", "campus", "fakes", "fhir", "fhir/r4"}},
 }
 
 var otelSDK = []string{

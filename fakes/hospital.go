@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -50,6 +52,23 @@ func WithContract(c campus.Contract) Option { return func(h *Hospital) { h.contr
 // WithLoopback serves on sockets of 127.0.0.1 instead of memory.
 func WithLoopback() Option { return func(h *Hospital) { h.loopback = true } }
 
+// WithLoopbackFrom is [WithLoopback] at the ports from port on, one per endpoint in
+// the order of the description, so that addresses stay the same from run to run.
+func WithLoopbackFrom(port int) Option {
+	return func(h *Hospital) { h.loopback, h.firstPort = true, port }
+}
+
+// WithOwnLinks makes servers name themselves in links by the address they listen
+// at, so that any client can follow them. The default is a name the servers share,
+// as behind a balancer, which a client must know as an alias.
+func WithOwnLinks() Option { return func(h *Hospital) { h.ownLinks = true } }
+
+// WithSeed makes what is left to chance (the jitter of rules) the same from run to
+// run, as far as requests come in the same order.
+func WithSeed(seed uint64) Option {
+	return func(h *Hospital) { h.chance = rand.New(rand.NewPCG(seed, seed)) } //nolint:gosec // repeatable, not secret
+}
+
 // WithoutDemoData begins with empty stores.
 func WithoutDemoData() Option { return func(h *Hospital) { h.empty = true } }
 
@@ -70,6 +89,9 @@ type Hospital struct {
 	personality Personality
 	contract    *campus.Contract
 	loopback    bool
+	firstPort   int
+	ownLinks    bool
+	chance      *rand.Rand // guarded by mu
 	empty       bool
 	readable    bool
 	lag         time.Duration
@@ -91,7 +113,7 @@ type Hospital struct {
 // New starts a hospital: the campuses hankou, guanggu and zhongfa; the data
 // centres dc-a and dc-b (active) and dr (standby); his, emr and lis in each.
 func New(opts ...Option) (*Hospital, error) {
-	h := &Hospital{stores: map[campus.StoreID]*store{}, down: map[campus.StoreID]bool{}, lag: time.Minute}
+	h := &Hospital{chance: rand.New(rand.NewPCG(rand.Uint64(), 0)), stores: map[campus.StoreID]*store{}, down: map[campus.StoreID]bool{}, lag: time.Minute} //nolint:gosec // chance, not secrets
 	for _, o := range opts {
 		o(h)
 	}
@@ -165,7 +187,9 @@ func (h *Hospital) describe() {
 		h.stores[replica] = newReplica(h, replica, h.stores[original], h.lag)
 		for _, dc := range d.DataCenters {
 			e := campus.Endpoint{System: sys, DataCenter: dc.ID, Store: original, Contract: h.truth(), AllowPlainHTTP: true}
-			e.Aliases = []string{"http://" + string(sys) + ".group.test/fhir"}
+			if !h.ownLinks {
+				e.Aliases = []string{"http://" + string(sys) + ".group.test/fhir"}
+			}
 			if dc.Role == campus.Standby {
 				e.Store, e.Readable = replica, h.readable
 			}
@@ -302,7 +326,11 @@ func (h *Hospital) listen(e *campus.Endpoint, again string) (net.Listener, strin
 		return l, host, err
 	}
 	if again == "" {
-		again = "127.0.0.1:0"
+		port := h.firstPort
+		if port > 0 {
+			port += slices.IndexFunc(h.description.Endpoints, func(x campus.Endpoint) bool { return x.System == e.System && x.DataCenter == e.DataCenter })
+		}
+		again = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	}
 	l, err := net.Listen("tcp", again) //nolint:noctx // it returns at once
 	if err != nil {

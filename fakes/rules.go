@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
@@ -112,7 +111,7 @@ func (h *Hospital) rule(e *campus.Endpoint, in *request) Action {
 
 // perform runs the request under the action.
 func (s *server) perform(ctx context.Context, w http.ResponseWriter, in *request, do Action) {
-	if !do.wait(ctx) {
+	if !do.wait(ctx, s.hospital) {
 		return
 	}
 	switch {
@@ -154,10 +153,12 @@ func (s *server) perform(ctx context.Context, w http.ResponseWriter, in *request
 	told.send(w, len(told.body))
 }
 
-func (do Action) wait(ctx context.Context) bool {
+func (do Action) wait(ctx context.Context, h *Hospital) bool {
 	d := do.Delay
 	if do.Jitter > 0 {
-		d += rand.N(do.Jitter) //nolint:gosec // jitter
+		h.mu.Lock()
+		d += time.Duration(h.chance.Int64N(int64(do.Jitter)))
+		h.mu.Unlock()
 	}
 	if do.Late {
 		ctx = context.WithoutCancel(ctx)

@@ -40,6 +40,28 @@ var parameters = map[string]map[string]parameter{
 		"slot": {"reference", []string{"slot"}}, "patient": {"reference", []string{"participant.actor"}},
 		"actor": {"reference", []string{"participant.actor"}}, "status": {"token", []string{"status"}}, "date": {"date", []string{"start"}},
 	},
+	"AllergyIntolerance": {"patient": {"reference", []string{"patient"}}},
+	"Condition":          {"patient": {"reference", []string{"subject"}}, "encounter": {"reference", []string{"encounter"}}},
+	"DiagnosticReport": {
+		"patient": {"reference", []string{"subject"}}, "category": {"token", []string{"category"}}, "date": {"date", []string{"effectiveDateTime", "effectivePeriod"}},
+		"result": {"reference", []string{"result"}}, "based-on": {"reference", []string{"basedOn"}}, "status": {"token", []string{"status"}},
+	},
+	"DocumentReference": {
+		"patient": {"reference", []string{"subject"}}, "type": {"token", []string{"type"}}, "date": {"date", []string{"date"}},
+	},
+	"Observation": {
+		"patient": {"reference", []string{"subject"}}, "code": {"token", []string{"code"}}, "category": {"token", []string{"category"}},
+		"date": {"date", []string{"effectiveDateTime", "effectivePeriod"}}, "encounter": {"reference", []string{"encounter"}},
+	},
+	"ServiceRequest": {
+		"patient": {"reference", []string{"subject"}}, "encounter": {"reference", []string{"encounter"}},
+		"requisition": {"token", []string{"requisition"}}, "status": {"token", []string{"status"}},
+	},
+	"Specimen": {"patient": {"reference", []string{"subject"}}},
+	"Task": {
+		"patient": {"reference", []string{"for"}}, "owner": {"reference", []string{"owner"}},
+		"status": {"token", []string{"status"}}, "code": {"token", []string{"code"}},
+	},
 	"Encounter": {
 		"appointment": {"reference", []string{"appointment"}}, "patient": {"reference", []string{"subject"}},
 		"subject": {"reference", []string{"subject"}}, "status": {"token", []string{"status"}},

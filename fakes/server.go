@@ -229,7 +229,12 @@ func (s *server) single(e entry) *answer {
 }
 
 // alias is the name by which the servers know themselves.
-func (s *server) alias() string { return s.endpoint.Aliases[0] }
+func (s *server) alias() string {
+	if s.hospital.ownLinks {
+		return s.endpoint.URL
+	}
+	return s.endpoint.Aliases[0]
+}
 
 // object is a JSON object with numbers as text.
 type object map[string]any

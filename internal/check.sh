@@ -6,9 +6,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 peer=
+fake=
 skipped=()
 cleanup() {
-	if [ -n "$peer" ]; then kill "$peer" 2>/dev/null || true; fi
+	for pid in $peer $fake; do kill "$pid" 2>/dev/null || true; done
 	rm -rf "$work"
 }
 trap cleanup EXIT
@@ -101,6 +102,19 @@ grep -q '"failed":0,"duplicated":0,"lost":0,"unknown":0' "$work/site.json"
 grep -qE '"trace_id":"[0-9a-f]{32}"' "$work/site.json"
 "$work/quickstart" -json -fault main-dc | tee "$work/main.json"
 grep -q '"duplicated":0,"lost":0' "$work/main.json"
+
+step "fakehospital"
+go build -o "$work/fakehospital" ./examples/fakehospital
+"$work/fakehospital" >"$work/fake.json" &
+fake=$!
+for _ in $(seq 100); do
+	[ -s "$work/fake.json" ] && break
+	sleep 0.1
+done
+control=$(sed -n 's/.*"control":"\([^"]*\)".*/\1/p' "$work/fake.json")
+curl -sf "$control/hospital.yaml" | grep -q '^endpoints:'
+kill -INT "$fake"
+wait "$fake"
 
 step "done"
 for what in "${skipped[@]:-}"; do
