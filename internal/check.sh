@@ -116,6 +116,15 @@ curl -sf "$control/hospital.yaml" | grep -q '^endpoints:'
 kill -INT "$fake"
 wait "$fake"
 
+step "nested modules"
+for module in examples/soapadapter; do
+	go -C "$module" mod tidy -diff
+	go -C "$module" vet ./...
+	go -C "$module" test -race -shuffle=on ./...
+	(cd "$module" && go run .) | tee "$work/soap.txt"
+done
+grep -q 'none made more than 1 time' "$work/soap.txt"
+
 step "done"
 for what in "${skipped[@]:-}"; do
 	if [ -n "$what" ]; then echo "SKIPPED: $what"; fi
