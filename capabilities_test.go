@@ -38,7 +38,7 @@ func TestDeclaredIsReadOnce(t *testing.T) {
 					assert.ErrorIs(t, err, hospital.ErrDeadline)
 					return
 				}
-				assert.NoError(t, err)
+				assert.NoError(t, err) //nolint:testifylint // not the test's goroutine
 				assert.True(t, declared.Patch("Slot") && declared.Interaction("Slot", "vread") && declared.SearchParam("Slot", "status"))
 				assert.False(t, declared.Patch("Nothing") || declared.Operation("Patient", "match"))
 			})

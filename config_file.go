@@ -141,7 +141,7 @@ type ConfigFault struct {
 }
 
 // ConfigFaults is every mistake of one file, in the order of its lines. It is an [ErrConfig].
-type ConfigFaults struct {
+type ConfigFaults struct { //nolint:errname // a list of ConfigFault
 	// File is its name as it was given.
 	File   string
 	Faults []ConfigFault

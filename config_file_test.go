@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -235,7 +234,7 @@ func TestEveryMistakeIsReported(t *testing.T) {
 		lines = append(lines, f.Line)
 	}
 	assert.Equal(t, []int{9, 11, 38}, lines, "%s", err)
-	assert.False(t, errors.Is(err, os.ErrNotExist))
+	require.NotErrorIs(t, err, os.ErrNotExist)
 	_, err = hospital.LoadConfig("no-such.yaml")
 	require.ErrorIs(t, err, os.ErrNotExist)
 	require.ErrorIs(t, err, hospital.ErrConfig)

@@ -16,7 +16,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -510,7 +510,7 @@ func TestMutualTLS(t *testing.T) {
 		_, _ = io.WriteString(w, `{"resourceType":"Patient","id":"1"}`)
 	}))
 	server.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{serverCert}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool(ca)}
-	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	server.StartTLS()
 	defer server.Close()
 	config := func(c *tls.Config) hospital.Config {
@@ -527,12 +527,12 @@ func TestMutualTLS(t *testing.T) {
 		tls  *tls.Config
 		want error
 	}{
-		"as it should be":     {&tls.Config{RootCAs: pool(ca), ServerName: "his.internal", Certificates: []tls.Certificate{ours}}, nil},                             //nolint:gosec // the least version is seen to
-		"another authority":   {&tls.Config{RootCAs: pool(strangerCA), ServerName: "his.internal", Certificates: []tls.Certificate{ours}}, hospital.ErrUnavailable}, //nolint:gosec // the same
-		"another name":        {&tls.Config{RootCAs: pool(ca), ServerName: "lis.internal", Certificates: []tls.Certificate{ours}}, hospital.ErrUnavailable},         //nolint:gosec // the same
-		"no server name":      {&tls.Config{RootCAs: pool(ca), Certificates: []tls.Certificate{ours}}, hospital.ErrUnavailable},                                     //nolint:gosec // the same
-		"a stranger's ours":   {&tls.Config{RootCAs: pool(ca), ServerName: "his.internal", Certificates: []tls.Certificate{theirs}}, hospital.ErrUnavailable},       //nolint:gosec // the same
-		"none of ours":        {&tls.Config{RootCAs: pool(ca), ServerName: "his.internal"}, hospital.ErrUnavailable},                                                //nolint:gosec // the same
+		"as it should be":     {&tls.Config{RootCAs: pool(ca), ServerName: "his.internal", Certificates: []tls.Certificate{ours}}, nil},
+		"another authority":   {&tls.Config{RootCAs: pool(strangerCA), ServerName: "his.internal", Certificates: []tls.Certificate{ours}}, hospital.ErrUnavailable},
+		"another name":        {&tls.Config{RootCAs: pool(ca), ServerName: "lis.internal", Certificates: []tls.Certificate{ours}}, hospital.ErrUnavailable},
+		"no server name":      {&tls.Config{RootCAs: pool(ca), Certificates: []tls.Certificate{ours}}, hospital.ErrUnavailable},
+		"a stranger's ours":   {&tls.Config{RootCAs: pool(ca), ServerName: "his.internal", Certificates: []tls.Certificate{theirs}}, hospital.ErrUnavailable},
+		"none of ours":        {&tls.Config{RootCAs: pool(ca), ServerName: "his.internal"}, hospital.ErrUnavailable},
 		"the machine's trust": {nil, hospital.ErrUnavailable},
 	} {
 		client, err := hospital.New(config(c.tls))
@@ -545,7 +545,7 @@ func TestMutualTLS(t *testing.T) {
 		}
 		require.NoError(t, client.Close())
 	}
-	_, err := hospital.New(config(&tls.Config{InsecureSkipVerify: true})) //nolint:gosec // that it is refused is the point
+	_, err := hospital.New(config(&tls.Config{InsecureSkipVerify: true}))
 	require.ErrorContains(t, err, "verifies nothing")
 }
 
@@ -610,7 +610,7 @@ func serveProxy(network *memnet.Network, l net.Listener, answer string, seen cha
 			return
 		}
 		go func() {
-			defer conn.Close()
+			defer conn.Close() //nolint:errcheck // nothing to be done
 			reader := bufio.NewReader(conn)
 			req, err := http.ReadRequest(reader)
 			if err != nil {
@@ -625,11 +625,11 @@ func serveProxy(network *memnet.Network, l net.Listener, answer string, seen cha
 			if !strings.Contains(answer, "established") {
 				return
 			}
-			far, err := network.DialContext(context.Background(), "tcp", req.Host) //nolint:usetesting // it lasts as long as its connection
+			far, err := network.DialContext(context.Background(), "tcp", req.Host)
 			if err != nil {
 				return
 			}
-			defer far.Close()
+			defer far.Close() //nolint:errcheck // nothing to be done
 			go func() { _, _ = io.Copy(conn, far) }()
 			_, _ = io.Copy(far, reader)
 		}()

@@ -1,10 +1,13 @@
 // Package hospital is an SDK for calling the core systems of a multi-campus
 // hospital group: HIS, EMR, LIS and PACS, and any other behind the same doors.
 //
-// A program describes the group once ([Config]) and makes one [Client]. From
-// then on every call is routed by campus, fails over between two active data
-// centres and a standby, is sent again only where that is safe, and is traced:
+// A program describes the group once, in a hospital.yaml ([LoadConfig]) or as a
+// [Config], and makes one [Client]. From then on every call is routed by campus,
+// fails over between two active data centres and a standby, is sent again only
+// where that is safe, and is traced:
 //
+//	cfg, err := hospital.LoadConfig("hospital.yaml")
+//	...
 //	client, err := hospital.New(cfg)
 //	...
 //	defer client.Close()
@@ -22,9 +25,70 @@
 // caller stores before the call ([NewNumber]). The call may then be repeated
 // with the same Number, after a crash too, and happens once. When the SDK cannot
 // find out what became of a write within the time given, it says so with
-// [ErrOutcomeUnknown]: do not send another one under a new Number. After the
-// error's RetryAfter ask [Error.Resolve], or repeat the call with the same Number;
-// within one process a call repeated sooner waits by itself.
+// [ErrOutcomeUnknown].
+//
+// # What to do with ErrOutcomeUnknown
+//
+// It means: the request may have been executed, or may still be running, and a
+// look could not settle it. It is neither success nor failure. So:
+//
+//   - Never make the act again under a new Number. That is how an order is placed
+//     or a bill charged twice.
+//   - Keep the Number with the act, as open, before anything else: the process may
+//     end. errors.As gives the [*Error]; its Number is the one you gave.
+//   - After RetryAfter, by when a lost request has surely ended, ask [Error.Resolve]:
+//     true, it happened; false, it did not and no longer can; an error, nobody could
+//     be asked, so ask again later.
+//   - Or simply repeat the call with the same Number. It looks first, and does only
+//     what is missing. After a crash, and in another process, this is the way.
+//   - Tell people what is true: "we are checking", not "failed, please try again".
+//
+// The loop of a program that has stored the Number:
+//
+//	for {
+//		booked, err := desk.Book(ctx, request) // the same Number each time
+//		var e *hospital.Error
+//		if !errors.As(err, &e) || e.Code != hospital.ErrOutcomeUnknown {
+//			return booked, err
+//		}
+//		wait(ctx, max(e.RetryAfter, time.Second))
+//	}
+//
+// [Client.FHIR] and [Client.HTTP] have no Number to look up: after an unknown
+// outcome only the program can know how to look.
+//
+// # What each promise needs from your servers
+//
+// The SDK keeps its promises on the client's side. Some of them need something of
+// the server, which is declared per endpoint (campus.Contract) once it is proved by
+// trying, never because a header is accepted or a statement lists it
+// ([Client.Doubts] shows where the two disagree):
+//
+//	promise                              needs                                     declared as          without it
+//	reads survive a lost data centre     two doors to one store                    stores, endpoints    one door, no failover
+//	a write with a Number happens once   search by that identifier, strongly       (always)             the verb cannot be used
+//	... also when two are sent at once   a unique key behind If-None-Exist         conditionalCreate:   the second waits until the first has surely
+//	                                                                               atomic               ended (serverTimeout), then looks
+//	one slot, one patient                If-Match checked, in transactions too     versioning           looked at afterwards; the later gives way
+//	a lost write is sent again at once   the same                                  versioning           wait, look, then once more
+//	a client-made id is a lock           a PUT to a new id creates it, once        updateCreate         as a create
+//	a failed write may be repeated       503, 500 mean that nothing was done       notExecuted,         the outcome is unknown, and looked up
+//	                                                                               rollsBackOn5xx
+//	never another person's record        Patient.identifier with system and value  (always)             ErrFilterIgnored, ErrAmbiguousPatient
+//	strong reads are fresh               Cache-Control: no-cache honoured          (cannot be told)     a kept result may look like an absence
+//	who did what can be shown            nothing; a store for records of yours     auditRequired        calls are refused
+//
+// A standby answers reads only where it is declared readable, and is written only
+// after a description names it a writer. What is asked of one door behind a
+// balancer (one name for both data centres) still has classification, safe
+// repetition and unknown outcomes, but no choice of site.
+//
+// # Who acts
+//
+// [As] says who acts, for which organization and why; [Config].Audit keeps a record
+// of each call, apart from logs, and [Config].AuditRequired names systems that are
+// not called without. Access in an emergency is a purpose, [BreakGlass], with a
+// reason that the auditor reads first.
 //
 // # Errors
 //

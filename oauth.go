@@ -230,6 +230,7 @@ func (t *tokenSource) ask(ctx context.Context) (*token, error) {
 	if err != nil {
 		return nil, t.explain(err)
 	}
+	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return nil, t.fail("the token server's answer was cut", resp.StatusCode)

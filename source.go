@@ -68,7 +68,7 @@ func (s *FileSource) Fetch(context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, errors.New("hospital: the source's file cannot be read")
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was read only
 	data, err := readDocument(f)
 	if err != nil {
 		return nil, err
@@ -258,7 +258,7 @@ func (c *Config) keptDescription() *campus.Description {
 	if err != nil {
 		return nil
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was read only
 	data, err := readDocument(f)
 	if err != nil {
 		return nil

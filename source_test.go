@@ -248,7 +248,7 @@ func TestHTTPSource(t *testing.T) {
 		answer(w, r)
 	})}
 	go func() { _ = server.Serve(l) }()
-	defer server.Close()
+	defer server.Close() //nolint:errcheck // nothing to be done
 	transport := &http.Transport{DialContext: func(ctx context.Context, n, address string) (net.Conn, error) {
 		return network.DialContext(ctx, n, address)
 	}}
@@ -325,8 +325,8 @@ func TestReloadUnderLoad(t *testing.T) {
 		for range 8 {
 			all.Go(func() {
 				for ctx.Err() == nil {
-					assert.NoError(t, ask(t.Context(), client))
-					time.Sleep(3 * time.Millisecond) //nolint:forbidigo // synctest bubble
+					assert.NoError(t, ask(t.Context(), client)) //nolint:testifylint // not the test's goroutine
+					time.Sleep(3 * time.Millisecond)            //nolint:forbidigo // synctest bubble
 				}
 			})
 		}

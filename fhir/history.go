@@ -56,7 +56,7 @@ func History[T r4.Resource](ctx context.Context, c *Client, id string) iter.Seq2
 				return
 			}
 			for i := range bundle.Entry {
-				v, err := versionOf[T](&bundle.Entry[i], typ, id)
+				v, err := versionOf[T](&bundle.Entry[i], id)
 				v.Response = w.last
 				if !yield(v, err) || err != nil {
 					return
@@ -66,7 +66,7 @@ func History[T r4.Resource](ctx context.Context, c *Client, id string) iter.Seq2
 	}
 }
 
-func versionOf[T r4.Resource](e *r4.BundleEntry, typ, id string) (Version[T], error) {
+func versionOf[T r4.Resource](e *r4.BundleEntry, id string) (Version[T], error) {
 	var v Version[T]
 	if e.Response != nil {
 		v.At = e.Response.LastModified

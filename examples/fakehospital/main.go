@@ -73,7 +73,7 @@ func run(ctx context.Context, out io.Writer, o options) error {
 	if err != nil {
 		return err
 	}
-	defer l.Close()
+	defer l.Close() //nolint:errcheck // nothing to be done
 	servers := fakes.WithLoopback()
 	if port > 0 {
 		servers = fakes.WithLoopbackFrom(port + 1)

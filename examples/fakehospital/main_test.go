@@ -111,9 +111,14 @@ func TestAnyProgramCanUseIt(t *testing.T) {
 		method, path, body string
 		status             int
 	}{
-		{"POST", "/faults", `{"when":{"colour":"red"}}`, 400}, {"POST", "/faults", `{"do":{"delay":200}}`, 400}, {"POST", "/faults", `x`, 400},
-		{"DELETE", "/faults/99", "", 404}, {"POST", "/datacenters/moon/stop", "", 404}, {"POST", "/datacenters/dc-a/dance", "", 404},
-		{"POST", "/stores/moon/down", "", 404}, {"GET", "/else", "", 404},
+		{"POST", "/faults", `{"when":{"colour":"red"}}`, 400},
+		{"POST", "/faults", `{"do":{"delay":200}}`, 400},
+		{"POST", "/faults", `x`, 400},
+		{"DELETE", "/faults/99", "", 404},
+		{"POST", "/datacenters/moon/stop", "", 404},
+		{"POST", "/datacenters/dc-a/dance", "", 404},
+		{"POST", "/stores/moon/down", "", 404},
+		{"GET", "/else", "", 404},
 	} {
 		status, _ := do(t, bad.method, a.Control+bad.path, bad.body)
 		assert.Equal(t, bad.status, status, bad.path)

@@ -189,6 +189,7 @@ func (r *reference) describe(n *yaml.Node, typ string) {
 			}
 			r.describe(n.Content[i+1], f.typ)
 		}
+	default: // a value needs no comment
 	}
 }
 
