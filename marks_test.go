@@ -63,6 +63,8 @@ type markedDesk struct {
 	doctor   hospital.Found[his.Doctor]
 	dept     hospital.Found[*r4.Organization]
 	demo     fakes.Demo
+	record   *r4.Patient // as the server has it
+	actor    hospital.Actor
 }
 
 // markedVerbs is every verb of every package.
@@ -134,6 +136,57 @@ var markedVerbs = map[string]func(ctx context.Context, d *markedDesk) error{
 			}
 		}
 		return nil
+	},
+	"Client.FHIR, chained, in the body": func(ctx context.Context, d *markedDesk) error {
+		q := fhir.For(fhir.AppointmentPatient.Where(fhir.Identifier[*r4.Patient](markIssuer, markNumber)))
+		for _, err := range fhir.Search(ctx, d.client.FHIR(campus.HIS, hospital.As(d.actor), hospital.Concerning(d.id)), q) {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	},
+	"Client.FHIR, history": func(ctx context.Context, d *markedDesk) error {
+		for _, err := range fhir.History[*r4.Patient](ctx, d.client.FHIR(campus.HIS), d.record.ID) {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	},
+	"Client.FHIR, patch": func(ctx context.Context, d *markedDesk) error {
+		declared, err := d.client.Declared(ctx, campus.HIS)
+		if err != nil {
+			return err
+		}
+		_, _, err = fhir.Patch(ctx, d.client.FHIR(campus.HIS), declared, d.record, []fhir.PatchStep{{Op: "add", Path: "/language", Value: []byte(`"` + markText + `"`)}})
+		return err
+	},
+	"Client.FHIR, conditional update": func(ctx context.Context, d *markedDesk) error {
+		_, _, err := fhir.UpdateIf(ctx, d.client.FHIR(campus.HIS), d.patient, d.patient.Identifier[0])
+		return err
+	},
+	"Client.FHIR, batch": func(ctx context.Context, d *markedDesk) error {
+		results, _, err := fhir.Batch(ctx, d.client.FHIR(campus.HIS), &r4.Bundle{Type: r4.BundleTypeBatch, Entry: []r4.BundleEntry{
+			fhir.Get("Patient/" + d.record.ID), fhir.Get("Patient?name=" + url.QueryEscape(markName)), fhir.Post(d.patient, "", d.patient.Identifier[0]),
+		}})
+		for _, r := range results {
+			err = errors.Join(err, r.Err)
+		}
+		return err
+	},
+	"Client.FHIR, operation": func(ctx context.Context, d *markedDesk) error {
+		in := &r4.Parameters{Parameter: []r4.ParametersParameter{{Name: "resource", Resource: d.patient}}}
+		_, _, err := fhir.Invoke[*r4.Bundle](ctx, d.client.FHIR(campus.HIS), fhir.Operation{Type: "Patient", Name: "match", Parameters: in})
+		return err
+	},
+	"Client.FHIR, delete": func(ctx context.Context, d *markedDesk) error {
+		_, err := fhir.Delete(ctx, d.client.FHIR(campus.HIS), d.record)
+		return err
+	},
+	"an actor with a reason": func(ctx context.Context, d *markedDesk) error {
+		_, err := d.Patient(ctx, d.id, hospital.As(d.actor))
+		return err
 	},
 	"Client.HTTP": func(ctx context.Context, d *markedDesk) error {
 		req, err := newRequest(ctx, "http://his.hospital.invalid/Patient?identifier="+markNumber)
@@ -230,6 +283,10 @@ func playMarked(t *testing.T, verb string, fault fakes.Action) {
 	seen := newObserver()
 	cfg := hosp.Config()
 	seen.watch(&cfg)
+	cfg.Audit = func(_ context.Context, r hospital.AuditRecord) error {
+		cfg.Logger.Info("audit", "record", r) // a program may do so: it prints nobody
+		return errors.New(markText)           // and what its store says stays there
+	}
 	d := openMarked(t, hosp, cfg)
 	if fault.Status != 0 || fault.ResetBefore || fault.ResetAfter || fault.CutAfter > 0 || fault.Surplus != "" || fault.Rewrite != nil {
 		hosp.Break(fakes.Rule{Do: fault})
@@ -257,8 +314,10 @@ func openMarked(t *testing.T, hosp *fakes.Hospital, cfg hospital.Config) *marked
 		Telecom: []r4.ContactPoint{{System: "phone", Value: markPhone}},
 	}
 	ctx := t.Context()
-	_, err = d.Register(ctx, his.RegisterRequest{ID: d.id, Patient: d.patient})
+	d.actor = hospital.Actor{ID: "N1", Organization: "group", Purpose: hospital.BreakGlass, Reason: markText}
+	registered, err := d.Register(ctx, his.RegisterRequest{ID: d.id, Patient: d.patient})
 	require.NoError(t, err)
+	d.record = registered.Resource
 	d.dept = first(t, d.Departments(ctx))
 	d.doctor = first(t, d.Doctors(ctx, d.dept))
 	d.schedule = first(t, d.Schedules(ctx, d.doctor, d.demo.Start, d.demo.End))

@@ -277,7 +277,7 @@ func (r *run) read(ctx context.Context, s *site, resp *http.Response) Verdict {
 		var err error
 		body, err = readAll(resp, r.call.MaxBody)
 		_ = resp.Body.Close()
-		resp.Body = io.NopCloser(bytes.NewReader(body))
+		resp.Body = &memory{Reader: bytes.NewReader(body), data: body}
 		switch {
 		case errors.Is(err, ErrTooLarge):
 			return Verdict{Outcome: Unknown, Fault: FaultTooLarge}
@@ -293,6 +293,18 @@ func (r *run) read(ctx context.Context, s *site, resp *http.Response) Verdict {
 	}
 	return v
 }
+
+// memory is a body that was read inside the attempt.
+type memory struct {
+	*bytes.Reader
+	data []byte
+}
+
+// Close does nothing.
+func (*memory) Close() error { return nil }
+
+// Bytes returns all of it; it must not be changed.
+func (m *memory) Bytes() []byte { return m.data }
 
 // lagging: "nothing there" from a copy is no answer.
 func (r *run) lagging(s *site) bool {

@@ -28,6 +28,7 @@ import (
 type pair struct {
 	net     memnet.Network
 	client  *failover.Client
+	d       campus.Description
 	servers map[campus.DataCenterID]*http.Server
 
 	mu       sync.Mutex
@@ -83,6 +84,7 @@ func newPair(t *testing.T, s setup) *pair {
 		p.on(dc, answer(http.StatusNoContent))
 		p.start(t, dc)
 	}
+	p.d = d
 	topology, err := campus.New(d)
 	require.NoError(t, err)
 	o := failover.Options{Topology: topology, Dial: dial, ProbePath: "/probe", Hooks: failover.Hooks{

@@ -303,3 +303,37 @@ func decodeParameter(t *testing.T, data []byte) searchParameter {
 	require.NoError(t, json.Unmarshal(data, &p))
 	return p
 }
+
+// Whatever a server answers, nothing panics, nothing is another's, and no request
+// leaves the server.
+func FuzzChangeAnswers(f *testing.F) {
+	f.Add(`{"resourceType":"Bundle","type":"history","link":[{"relation":"next","url":"?p=2"}],"entry":[{"resource":{"resourceType":"Patient","id":"1"}}]}`)
+	f.Add(`{"resourceType":"Bundle","type":"batch-response","entry":[{"response":{"status":"200 OK"},"resource":{"resourceType":"Patient","id":"1"}},{"response":{"status":"404"}}]}`)
+	f.Add(`{"resourceType":"Patient","id":"1","meta":{"versionId":"3"},"identifier":[{"system":"s","value":"7"}]}`)
+	f.Add(`{"resourceType":"CapabilityStatement","rest":[{"mode":"server","resource":[{"type":"Patient","interaction":[{"code":"patch"}]}]}],"patchFormat":["json"]}`)
+	f.Fuzz(func(t *testing.T, answer string) {
+		ctx, s := t.Context(), &script{answers: []string{answer, answer, `{"resourceType":"Bundle","type":"history"}`}}
+		c := newClient(t, s)
+		for v, err := range fhir.History[*r4.Patient](ctx, c, "1") {
+			if err == nil && !v.Deleted && v.Resource.ID != "1" {
+				t.Fatal("another's version")
+			}
+		}
+		if p, _, err := fhir.VersionRead[*r4.Patient](ctx, c, "1", "3"); err == nil && (p.ID != "1" || p.Meta.VersionId != "3") {
+			t.Fatal("another version")
+		}
+		results, _, err := fhir.Batch(ctx, c, &r4.Bundle{Type: r4.BundleTypeBatch, Entry: []r4.BundleEntry{fhir.Get("Patient/1"), fhir.Put(known())}})
+		if err == nil && (len(results) != 2 || (results[0].Err == nil && results[0].Resource.ResourceID() != "1")) {
+			t.Fatal("another's entry")
+		}
+		if statement, _, err := fhir.Capabilities(ctx, c); err == nil {
+			_, _, _ = fhir.Patch(ctx, c, fhir.NewDeclared(statement), known(), []fhir.PatchStep{{Op: "remove", Path: "/x"}})
+		}
+		_, _ = fhir.Delete(ctx, c, known())
+		for _, req := range s.sent {
+			if req.URL.Host != "his.test" || !strings.HasPrefix(req.URL.Path, "/fhir") {
+				t.Fatal("a request left the server")
+			}
+		}
+	})
+}

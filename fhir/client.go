@@ -131,7 +131,7 @@ func (c *Client) call(ctx context.Context, i Interaction, req *http.Request) ([]
 		return nil, nil, unwrapURL(err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, c.maxBody+1))
+	body, err := c.read(resp.Body)
 	switch {
 	case err != nil:
 		return nil, nil, errors.Join(ErrCut, ctx.Err())
@@ -145,6 +145,15 @@ func (c *Client) call(ctx context.Context, i Interaction, req *http.Request) ([]
 	r := &Response{Status: resp.StatusCode, ETag: resp.Header.Get("ETag"), HTTP: resp}
 	r.Location = locationID(resp.Header.Get("Location"), i.Type)
 	return body, r, judge(i, resp, body)
+}
+
+// read takes an answer's body, at most one byte beyond the limit; one that is in
+// memory already is not copied.
+func (c *Client) read(body io.Reader) ([]byte, error) {
+	if m, ok := body.(interface{ Bytes() []byte }); ok {
+		return m.Bytes(), nil
+	}
+	return io.ReadAll(io.LimitReader(body, c.maxBody+1))
 }
 
 // content is a request's body; the zero value is none.
@@ -210,6 +219,9 @@ func decoded[T r4.Resource](body []byte, resp *Response) (T, error) {
 	}
 	res, err := r4.Decode[T](body)
 	if err != nil {
+		if _, broken := r4.Peek(body); broken != nil {
+			return none, ErrForeign // cut, or not JSON
+		}
 		return none, fmt.Errorf("%w: %w", ErrUnexpected, err)
 	}
 	if meta := res.ResourceMeta(); meta != nil && meta.VersionId != "" {

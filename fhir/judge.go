@@ -26,6 +26,11 @@ const (
 // ShapeOf looks at an answer without decoding it and returns the resource type
 // beside the shape. A document that is cut or not JSON is foreign.
 func ShapeOf(resp *http.Response, body []byte) (Shape, string) {
+	return shapeOf(resp, body, r4.Peek)
+}
+
+// shapeOf finds the type by peek, which looks at as much of the document as it must.
+func shapeOf(resp *http.Response, body []byte, peek func([]byte) (string, error)) (Shape, string) {
 	if len(bytes.TrimSpace(body)) == 0 {
 		bodiless := resp.StatusCode == http.StatusNoContent ||
 			(resp.StatusCode/100 == 2 && (resp.Header.Get("ETag") != "" || resp.Header.Get("Location") != ""))
@@ -37,7 +42,7 @@ func ShapeOf(resp *http.Response, body []byte) (Shape, string) {
 	if !isJSON(resp.Header.Get("Content-Type")) {
 		return ShapeForeign, ""
 	}
-	switch typ, err := r4.Peek(body); {
+	switch typ, err := peek(body); {
 	case err != nil:
 		return ShapeForeign, ""
 	case typ == "OperationOutcome":
@@ -82,8 +87,12 @@ func Deleted(i Interaction, status int) bool {
 
 // judge turns an answer that is not a success into its error.
 func judge(i Interaction, resp *http.Response, body []byte) error {
-	shape, typ := ShapeOf(resp, body)
 	ok := succeeded(i, resp.StatusCode)
+	peek := r4.Peek
+	if ok && i.Expect != "" {
+		peek = r4.TypeOf // the rest is read when it is decoded
+	}
+	shape, typ := shapeOf(resp, body, peek)
 	switch {
 	case shape != ShapeOutcome && resp.StatusCode == http.StatusUnauthorized && resp.Header.Get("WWW-Authenticate") != "":
 		return newOutcomeError(resp.StatusCode, &r4.OperationOutcome{}) // a gateway may ask for credentials in its own form

@@ -90,6 +90,7 @@ fi
 step "fuzz smoke"
 go test -run '^$' -fuzz '^FuzzUnmarshal$' -fuzztime 15s ./fhir/r4
 go test -run '^$' -fuzz '^FuzzSearchAnswer$' -fuzztime 15s ./fhir
+go test -run '^$' -fuzz '^FuzzChangeAnswers$' -fuzztime 15s ./fhir
 go test -run '^$' -fuzz '^FuzzFrame$' -fuzztime 15s ./failover
 go test -run '^$' -fuzz '^FuzzLoadConfig$' -fuzztime 15s .
 

@@ -236,6 +236,17 @@ func (u *Unknown) UnmarshalJSON(data []byte) error {
 // GoString names the type only.
 func (u *Unknown) GoString() string { return u.String() }
 
+// TypeOf returns the resourceType of a document and looks no further. The error is
+// a [*SyntaxError].
+func TypeOf(data []byte) (string, error) {
+	d := newDecoder(data)
+	name := d.resourceType()
+	if d.err != nil {
+		return "", d.err
+	}
+	return name, nil
+}
+
 // Peek returns the resourceType of a document and checks its syntax, without
 // decoding it. The error is a [*SyntaxError]. Members that appear twice are not noticed.
 func Peek(data []byte) (string, error) {
