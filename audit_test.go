@@ -272,6 +272,30 @@ func TestAuditRecordsDoNotPrintPatients(t *testing.T) {
 	assert.Contains(t, string(whole), "MARKNUM7", "a program can store it")
 }
 
+// A loop that is left early, or by a panic, has shown what it has shown.
+func TestAuditOfLoopsLeftEarly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &auditLog{}
+		_, client := openAudited(t, l)
+		find := his.New(client).FindPatients(t.Context(), his.PatientQuery{Name: "张"}, hospital.As(nurse))
+		for range find {
+			break
+		}
+		assert.Panics(t, func() {
+			for range find {
+				panic("in the loop")
+			}
+		})
+		got := l.take()
+		require.Len(t, got, 4)
+		for _, i := range []int{1, 3} {
+			assert.Equal(t, hospital.AuditEnded, got[i].Stage)
+			assert.NotEmpty(t, got[i].Patients)
+		}
+	})
+}
+
 // Finding out later what became of a write is an access of its own.
 func TestAuditOfResolve(t *testing.T) {
 	t.Parallel()

@@ -65,16 +65,22 @@ func Stream[T any](ctx context.Context, c *Client, op Op, do func(ctx context.Co
 			yield(none, end(err))
 			return
 		}
+		ended := false
+		defer func() { // also when the loop's body panics
+			if !ended {
+				_ = end(nil)
+			}
+		}()
 		for v, err := range do(ctx, f) {
 			if err != nil {
+				ended = true
 				yield(none, end(err))
 				return
 			}
 			if !yield(v, nil) {
-				break
+				return
 			}
 		}
-		_ = end(nil)
 	}
 }
 

@@ -114,7 +114,7 @@ func TestChangesFailOver(t *testing.T) {
 		assert.Equal(t, 1, hosp.Ledger().Executions(id.Value))
 
 		hosp.Break(fakes.Rule{When: fakes.When{Interaction: "update"}, Do: fakes.Action{ResetAfter: true}, Times: 1})
-		_, _, err = fhir.UpdateIf(t.Context(), f, &r4.Patient{Identifier: []r4.Identifier{id}}, id)
+		_, _, err = fhir.UpdateIf(t.Context(), f, &r4.Organization{Identifier: []r4.Identifier{id}}, id)
 		require.Equal(t, hospital.ErrOutcomeUnknown, hospital.CodeOf(err), "it overwrites whatever is there, so once only")
 	})
 }

@@ -269,17 +269,16 @@ func classify(i fhir.Interaction, resp *http.Response, body []byte) failover.Ver
 	shape, typ := fhir.ShapeOf(resp, body)
 	v.Stated = shape == fhir.ShapeOutcome
 	v.Empty = i.Name == "search-type" && shape == fhir.ShapeResource && !bytes.Contains(body, []byte(`"entry"`))
-	wrong := i.Expect != "" && typ != i.Expect && shape != fhir.ShapeEmpty
 	switch {
 	case v.Outcome == failover.NotExecuted || v.Fault == failover.FaultOverload:
 		return v
 	case resp.StatusCode == http.StatusUnauthorized && resp.Header.Get("WWW-Authenticate") != "":
 		return failover.Verdict{Outcome: failover.Rejected} // whoever asks for credentials has let nothing through
-	case v.Stated && fhir.Deleted(i, resp.StatusCode):
+	case v.Stated && fhir.Deleted(i, resp.StatusCode, body):
 		return failover.Verdict{Outcome: failover.Committed}
 	case shape == fhir.ShapeForeign && resp.StatusCode < 500,
-		v.Outcome == failover.Rejected && shape != fhir.ShapeOutcome, // a refusal in FHIR is an OperationOutcome
-		v.Outcome == failover.Committed && wrong:                     // such as an error dressed as success
+		v.Outcome == failover.Rejected && shape != fhir.ShapeOutcome,      // a refusal in FHIR is an OperationOutcome
+		v.Outcome == failover.Committed && fhir.Contradicts(i, typ, body): // such as an error dressed as success
 		return failover.Verdict{Outcome: failover.Unknown, Fault: failover.FaultForeign}
 	}
 	return v

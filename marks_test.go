@@ -163,7 +163,8 @@ var markedVerbs = map[string]func(ctx context.Context, d *markedDesk) error{
 		return err
 	},
 	"Client.FHIR, conditional update": func(ctx context.Context, d *markedDesk) error {
-		_, _, err := fhir.UpdateIf(ctx, d.client.FHIR(campus.HIS), d.patient, d.patient.Identifier[0])
+		place := &r4.Organization{Identifier: []r4.Identifier{{System: "s", Value: "7"}}, Name: markName}
+		_, _, err := fhir.UpdateIf(ctx, d.client.FHIR(campus.HIS), place, place.Identifier[0])
 		return err
 	},
 	"Client.FHIR, batch": func(ctx context.Context, d *markedDesk) error {

@@ -81,11 +81,15 @@ func (s *server) patch(in *request) *answer {
 	}
 	changed := current.clone()
 	steps, _ := in.body["steps"].([]any)
+	if len(steps) == 0 {
+		return refuse(http.StatusBadRequest, "structure")
+	}
 	for _, step := range steps {
 		m, _ := step.(map[string]any)
 		path, _ := m["path"].(string)
 		op, _ := m["op"].(string)
-		if len(steps) == 0 || !applyStep(map[string]any(changed), op, strings.Split(path, "/")[1:], m["value"]) {
+		_, has := m["value"]
+		if !strings.HasPrefix(path, "/") || has == (op == "remove") || !applyStep(map[string]any(changed), op, strings.Split(path, "/")[1:], m["value"]) {
 			return refuse(http.StatusUnprocessableEntity, "processing")
 		}
 	}
@@ -134,7 +138,7 @@ func applyStep(at map[string]any, op string, path []string, value any) bool {
 // batch runs each entry alone.
 func (s *server) batch(in *request) *answer {
 	list, _ := in.body["entry"].([]any)
-	if len(list) == 0 {
+	if len(list) == 0 || in.body.typ() != "Bundle" {
 		return refuse(http.StatusBadRequest, "invalid")
 	}
 	out := make([]any, len(list))

@@ -59,6 +59,10 @@ func somebody(id r4.Identifier) *r4.Patient {
 	return &r4.Patient{Identifier: []r4.Identifier{id}, Name: []r4.HumanName{{Family: "钱", Given: []string{"多多"}}}, BirthDate: "1990"}
 }
 
+func clinic(id r4.Identifier, name string) *r4.Organization {
+	return &r4.Organization{Identifier: []r4.Identifier{id}, Name: name}
+}
+
 func slotOf(schedule string, at time.Time) *r4.Slot {
 	return &r4.Slot{
 		Schedule: r4.RefTo("Schedule", schedule), Status: r4.SlotStatusFree,
@@ -343,26 +347,24 @@ var cases = map[string]func(ctx context.Context, f *fhir.Client) error{
 	},
 	"conditional update: creates, then changes": func(ctx context.Context, f *fhir.Client) error {
 		id := number()
-		first, r1, err := fhir.UpdateIf(ctx, f, somebody(id), id)
+		first, r1, err := fhir.UpdateIf(ctx, f, clinic(id, "一"), id)
 		if err != nil {
 			return err
 		}
-		changed := somebody(id)
-		changed.Gender = r4.AdministrativeGenderFemale
-		second, r2, err := fhir.UpdateIf(ctx, f, changed, id)
+		second, r2, err := fhir.UpdateIf(ctx, f, clinic(id, "二"), id)
 		if err != nil {
 			return err
 		}
-		return want(r1.Status == 201 && r2.Status == 200 && first.ID == second.ID && second.Gender == "female", "%d %d", r1.Status, r2.Status)
+		return want(r1.Status == 201 && r2.Status == 200 && first.ID == second.ID && second.Name == "二", "%d %d", r1.Status, r2.Status)
 	},
 	"conditional update: several is a refusal": func(ctx context.Context, f *fhir.Client) error {
 		id := number()
 		for range 2 {
-			if _, _, err := fhir.Create(ctx, f, somebody(id)); err != nil {
+			if _, _, err := fhir.Create(ctx, f, clinic(id, "一")); err != nil {
 				return err
 			}
 		}
-		_, _, err := fhir.UpdateIf(ctx, f, somebody(id), id)
+		_, _, err := fhir.UpdateIf(ctx, f, clinic(id, "一"), id)
 		return wantIs(err, fhir.ErrPrecondition)
 	},
 	"patch: where it is declared": func(ctx context.Context, f *fhir.Client) error {

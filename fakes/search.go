@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hospital-go/hospital/fhir/r4"
 )
 
 // parameter is how one search parameter finds its values.
@@ -89,22 +91,12 @@ func (s *server) search(in *request) *answer {
 	}
 	count := s.hospital.personality.PageSize
 	for name, values := range in.query {
-		switch name {
-		case "_count":
-			n, err := strconv.Atoi(values[0])
-			if err != nil || n < 0 {
-				return refuse(http.StatusBadRequest, "invalid")
-			}
-			count = min(count, n)
-		case "_include", "_revinclude", "_elements", "_summary":
-		case "_sort":
-			if p, known := parameterOf(in.typ, strings.TrimPrefix(values[0], "-")); !known || p.kind != "date" {
+		for _, v := range values {
+			if !s.understands(in.typ, name, v) {
 				return refuse(http.StatusBadRequest, "not-supported")
 			}
-		default:
-			p, ok := understood(in.typ, name)
-			if !ok || slices.ContainsFunc(values, func(v string) bool { return !p.sound(v) }) {
-				return refuse(http.StatusBadRequest, "not-supported")
+			if n, err := strconv.Atoi(v); name == "_count" && err == nil {
+				count = min(count, n)
 			}
 		}
 	}
@@ -113,11 +105,33 @@ func (s *server) search(in *request) *answer {
 	if q := s.selfQuery(in); q != "" {
 		self += "?" + q
 	}
-	if in.query.Get("_summary") == "count" {
+	if in.query.Get("_summary") == "count" || count == 0 {
 		return ok(object{"resourceType": "Bundle", "type": "searchset", "total": len(keys)})
 	}
 	in.query.Set("_count", strconv.Itoa(count))
 	return s.page(in, keys, self, len(keys))
+}
+
+// understands: is the parameter known, and its value one that can be used?
+func (s *server) understands(typ, name, value string) bool {
+	switch name {
+	case "_count":
+		n, err := strconv.Atoi(value)
+		return err == nil && n >= 0
+	case "_include", "_revinclude":
+		from, ref, ok := strings.Cut(value, ":")
+		p, known := parameterOf(from, ref)
+		return ok && known && p.kind == "reference" && (name == "_revinclude" || from == typ)
+	case "_elements":
+		return value != ""
+	case "_summary":
+		return slices.Contains([]string{"true", "text", "data", "count", "false"}, value)
+	case "_sort":
+		p, known := parameterOf(typ, strings.TrimPrefix(value, "-"))
+		return known && p.kind == "date"
+	}
+	p, known := understood(typ, name)
+	return known && p.sound(value)
 }
 
 // found runs the search, or, on a server that keeps results, hands out what the
@@ -245,7 +259,7 @@ func shortened(o object, query url.Values) object {
 	keep := []string{"resourceType", "id", "meta", "status", "identifier", "name", "active"}
 	if names := query.Get("_elements"); names != "" {
 		keep = append(keep[:3:3], strings.Split(names, ",")...)
-	} else if !query.Has("_summary") {
+	} else if !query.Has("_summary") || query.Get("_summary") == "false" {
 		return o
 	}
 	out := object{}
@@ -407,7 +421,7 @@ func values(o object, paths []string) []any {
 func (p parameter) sound(value string) bool {
 	if p.kind == "date" {
 		_, at := datePrefix(value)
-		_, err := parseTime(at)
+		_, err := r4.ParseTime(at, nil)
 		return err == nil
 	}
 	return value != ""
@@ -428,7 +442,7 @@ func matchToken(v any, wanted string) bool {
 	}
 	switch v := v.(type) {
 	case string:
-		return v == value
+		return v == value && system == "" // a plain code has no system of its own
 	case map[string]any:
 		if codings, ok := v["coding"].([]any); ok {
 			return slices.ContainsFunc(codings, func(c any) bool { return matchToken(c, wanted) })
@@ -458,26 +472,26 @@ func matchString(v any, wanted string) bool {
 	return true
 }
 
-// matchDate compares an instant, a date or a Period with ge, gt, le, lt or eq.
+// matchDate compares the span of a time, a date or a Period with the span of what
+// is wanted (section 3.1.1.4.7).
 func matchDate(v any, wanted string) bool {
 	prefix, wanted := datePrefix(wanted)
-	if s, ok := v.(string); ok && prefix == "eq" {
-		return strings.HasPrefix(s, wanted)
-	}
 	low, high, known := span(v)
-	at, err := parseTime(wanted)
+	at, err := r4.ParseTime(wanted, nil)
 	if !known || err != nil {
 		return false
 	}
 	switch prefix {
 	case "ge":
-		return !high.Before(at)
+		return high.After(at.From)
 	case "gt":
-		return high.After(at)
+		return high.After(at.To)
 	case "le":
-		return !low.After(at)
+		return low.Before(at.To)
+	case "lt":
+		return low.Before(at.From)
 	}
-	return low.Before(at)
+	return !low.Before(at.From) && !high.After(at.To) // eq: lies within
 }
 
 // datePrefix cuts off ge, gt, le, lt or eq.
@@ -488,24 +502,29 @@ func datePrefix(s string) (prefix, at string) {
 	return "eq", s
 }
 
+// span is what a time covers, from its first moment to the first after it; an open
+// Period has no end.
 func span(v any) (low, high time.Time, ok bool) {
 	switch v := v.(type) {
 	case string:
-		t, err := parseTime(v)
-		return t, t, err == nil
+		t, err := r4.ParseTime(v, nil)
+		return t.From, t.To, err == nil
 	case map[string]any:
-		start, _ := v["start"].(string)
-		end, _ := v["end"].(string)
-		low, err := parseTime(start)
-		high, err2 := parseTime(end)
-		return low, high, err == nil && err2 == nil
+		low, high = time.Time{}, time.Unix(1<<40, 0)
+		for name, bound := range map[string]*time.Time{"start": &low, "end": &high} {
+			text, _ := v[name].(string)
+			t, err := r4.ParseTime(text, nil)
+			if text != "" && err != nil {
+				return low, high, false
+			}
+			if *bound = t.From; name == "end" {
+				*bound = t.To
+			}
+			if text == "" && name == "end" {
+				high = time.Unix(1<<40, 0)
+			}
+		}
+		return low, high, true
 	}
 	return low, high, false
-}
-
-func parseTime(s string) (time.Time, error) {
-	if t, err := time.Parse(time.RFC3339, s); err == nil {
-		return t, nil
-	}
-	return time.Parse(time.DateOnly, s)
 }

@@ -324,8 +324,10 @@ func (s *store) check(entries []entry, p Personality) *answer {
 		key := e.typ + "/" + e.id
 		old, exists := s.current[key]
 		switch {
-		case e.method == http.MethodDelete && !exists:
+		case e.method == http.MethodDelete && !exists && len(s.history[key]) > 0:
 			return refuse(http.StatusGone, "deleted")
+		case e.method == http.MethodDelete && !exists:
+			return refuse(http.StatusNotFound, "not-found")
 		case (e.method == http.MethodPut && e.resource.id() != e.id) || seen[key]:
 			return refuse(http.StatusBadRequest, "invalid")
 		case !exists && e.ifMatch != "":

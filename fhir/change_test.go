@@ -33,7 +33,7 @@ func TestAnswersToChangesAreDoubted(t *testing.T) {
 	}
 	del := func(c *fhir.Client) error { _, err := fhir.Delete(t.Context(), c, known()); return err }
 	updateIf := func(c *fhir.Client) error {
-		_, _, err := fhir.UpdateIf(t.Context(), c, &r4.Patient{Identifier: []r4.Identifier{id}}, id)
+		_, _, err := fhir.UpdateIf(t.Context(), c, &r4.Organization{Identifier: []r4.Identifier{id}}, id)
 		return err
 	}
 	vread := func(c *fhir.Client) error {
@@ -51,6 +51,7 @@ func TestAnswersToChangesAreDoubted(t *testing.T) {
 	outcome := func(severity string) string {
 		return `{"resourceType":"OperationOutcome","issue":[{"severity":"` + severity + `","code":"processing"}]}`
 	}
+	absent := `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"not-found"}]}`
 	for name, c := range map[string]struct {
 		do     func(*fhir.Client) error
 		answer string
@@ -67,14 +68,17 @@ func TestAnswersToChangesAreDoubted(t *testing.T) {
 		"delete":                            {del, ``, 204, nil},
 		"delete, says so":                   {del, outcome("information"), 200, nil},
 		"delete, gone already":              {del, outcome("error"), 410, nil},
-		"delete, never there":               {del, outcome("error"), 404, nil},
+		"delete, never there":               {del, absent, 404, nil},
+		"delete, no such type":              {del, outcome("error"), 404, fhir.ErrNotFound},
+		"delete, another's record":          {del, `{"resourceType":"Patient","id":"2"}`, 200, fhir.ErrUnexpected},
+		"delete, an empty search":           {del, `{"resourceType":"Bundle","type":"searchset"}`, 200, fhir.ErrUnexpected},
 		"delete, a gateway's 404":           {del, `<html>`, 404, fhir.ErrForeign},
 		"delete, a bare 404":                {del, ``, 404, fhir.ErrForeign},
 		"delete, an error dressed as 200":   {del, outcome("error"), 200, fhir.ErrUnexpected},
 		"delete, later":                     {del, outcome("information"), 202, fhir.ErrUnexpected},
 		"delete, refused":                   {del, outcome("error"), 409, fhir.ErrConflict},
-		"conditional update":                {updateIf, `{"resourceType":"Patient","id":"9","identifier":[{"system":"s","value":"7"}]}`, 200, nil},
-		"conditional update, somebody else": {updateIf, `{"resourceType":"Patient","id":"9","identifier":[{"system":"s","value":"8"}]}`, 200, fhir.ErrUnexpected},
+		"conditional update":                {updateIf, `{"resourceType":"Organization","id":"9","identifier":[{"system":"s","value":"7"}]}`, 200, nil},
+		"conditional update, somebody else": {updateIf, `{"resourceType":"Organization","id":"9","identifier":[{"system":"s","value":"8"}]}`, 200, fhir.ErrUnexpected},
 		"conditional update, several":       {updateIf, outcome("error"), 412, fhir.ErrPrecondition},
 		"operation":                         {match, `{"resourceType":"Bundle","type":"searchset"}`, 200, nil},
 		"operation, another type":           {match, `{"resourceType":"Patient","id":"1"}`, 200, fhir.ErrUnexpected},
@@ -110,14 +114,33 @@ func TestChangesThatAreNotSent(t *testing.T) {
 	_, _, noVersion := fhir.Patch(ctx, c, patching, &r4.Patient{ID: "1"}, steps)
 	_, deleteNoVersion := fhir.Delete(ctx, c, &r4.Patient{ID: "1"})
 	_, deleteNil := fhir.Delete(ctx, c, r4.Resource(nil))
-	_, _, noIdentifier := fhir.UpdateIf(ctx, c, known(), r4.Identifier{Value: "7"})
+	id := r4.Identifier{System: "s", Value: "7"}
+	place := &r4.Organization{Identifier: []r4.Identifier{id}}
+	part := *place
+	part.Meta = subset.Meta
+	_, _, noIdentifier := fhir.UpdateIf(ctx, c, place, r4.Identifier{Value: "7"})
+	_, _, somebody := fhir.UpdateIf(ctx, c, &r4.Patient{Identifier: []r4.Identifier{id}}, id)
+	_, _, notCarried := fhir.UpdateIf(ctx, c, &r4.Organization{}, id)
+	_, _, inPart := fhir.UpdateIf(ctx, c, &part, id)
+	_, _, unkeyed := fhir.CreateIfNone(ctx, c, &r4.ServiceRequest{}, id)
+	_, _, postUnkeyed := fhir.Transaction(ctx, c, &r4.Bundle{Type: "transaction", Entry: []r4.BundleEntry{fhir.Post(&r4.ServiceRequest{}, "", id)}})
+	_, _, putInPart := fhir.Transaction(ctx, c, &r4.Bundle{Type: "transaction", Entry: []r4.BundleEntry{fhir.Put(subset)}})
+	_, _, elsewhere := fhir.Batch(ctx, c, &r4.Bundle{Type: "batch", Entry: []r4.BundleEntry{fhir.Get("https://evil.test/Patient/1")}})
+	_, _, badStep := fhir.Patch(ctx, c, patching, known(), []fhir.PatchStep{{Op: "rem", Path: "/x"}})
+	_, _, badPath := fhir.Patch(ctx, c, patching, known(), []fhir.PatchStep{{Op: "remove", Path: "x"}})
+	_, _, noValue := fhir.Patch(ctx, c, patching, known(), []fhir.PatchStep{{Op: "add", Path: "/x"}})
+	plainFormat := fhir.NewDeclared(&r4.CapabilityStatement{Rest: patching.Statement().Rest})
+	_, _, noFormat := fhir.Patch(ctx, c, plainFormat, known(), steps)
+	require.ErrorIs(t, noFormat, fhir.ErrNotDeclared)
 	_, _, badName := fhir.Invoke[r4.Resource](ctx, c, fhir.Operation{Name: "../x"})
 	_, _, idAlone := fhir.Invoke[r4.Resource](ctx, c, fhir.Operation{Name: "x", ID: "1"})
 	_, _, noBatch := fhir.Batch(ctx, c, &r4.Bundle{Type: "transaction"})
 	for name, err := range map[string]error{
 		"update of a part": update, "create of a part": create, "no steps": noSteps, "no JSON": badJSON, "no version": noVersion,
 		"delete without version": deleteNoVersion, "delete of nothing": deleteNil, "no identifier": noIdentifier, "operation name": badName,
-		"operation on an id alone": idAlone, "no batch": noBatch,
+		"operation on an id alone": idAlone, "no batch": noBatch, "somebody's number in the URL": somebody, "not carried": notCarried,
+		"conditional update of a part": inPart, "a key it does not carry": unkeyed, "the same in a transaction": postUnkeyed,
+		"a part in a transaction": putInPart, "a batch that leaves": elsewhere, "no step of the six": badStep, "no pointer": badPath, "no value": noValue,
 	} {
 		require.ErrorIs(t, err, fhir.ErrRequest, name)
 	}
@@ -143,14 +166,19 @@ func TestHistory(t *testing.T) {
 		want    []string
 		err     error
 	}{
-		"pages":                {[]string{history(next("?p=2"), gone, v("1", "2")), history("", v("1", "1"))}, []string{"gone 2026-01-09", "2 2026-01-02", "1 2026-01-01"}, nil},
-		"none":                 {[]string{history("")}, nil, nil},
-		"another patient":      {[]string{history("", v("2", "1"))}, nil, fhir.ErrUnexpected},
-		"nothing in it":        {[]string{history("", `{"request":{"method":"PUT","url":"Patient/1"}}`)}, nil, fhir.ErrUnexpected},
-		"a search":             {[]string{page("")}, nil, fhir.ErrUnexpected},
-		"a circle":             {[]string{history(next("?p=2"), v("1", "2"))}, []string{"2 2026-01-02", "2 2026-01-02"}, fhir.ErrPageLost},
-		"a link that leaves":   {[]string{history(next("https://evil.test/x"), v("1", "2"))}, []string{"2 2026-01-02"}, fhir.ErrLink},
-		"the second is a page": {[]string{history(next("?p=2"), v("1", "2")), "<html>"}, []string{"2 2026-01-02"}, fhir.ErrPageLost},
+		"pages":                             {[]string{history(next("?p=2"), gone, v("1", "2")), history("", v("1", "1"))}, []string{"gone 2026-01-09", "2 2026-01-02", "1 2026-01-01"}, nil},
+		"none":                              {[]string{history("")}, nil, fhir.ErrIncomplete},
+		"fewer than counted":                {[]string{strings.Replace(history("", v("1", "1")), `"type"`, `"total":2,"type"`, 1)}, []string{"1 2026-01-01"}, fhir.ErrIncomplete},
+		"another's deletion":                {[]string{history("", strings.Replace(gone, "Patient/1", "Patient/2", 1))}, nil, fhir.ErrUnexpected},
+		"a deletion, with what was deleted": {[]string{history("", strings.Replace(v("1", "1"), `{"resource"`, `{"request":{"method":"DELETE","url":"Patient/1"},"response":{"status":"204","lastModified":"2026-01-09T08:00:00Z"},"resource"`, 1))}, []string{"gone 2026-01-09"}, nil},
+		"a version that failed":             {[]string{history("", strings.Replace(v("1", "1"), `{"resource"`, `{"response":{"status":"500"},"resource"`, 1))}, nil, fhir.ErrUnexpected},
+		"without a number":                  {[]string{history("", `{"resource":{"resourceType":"Patient","id":"1"}}`)}, nil, fhir.ErrUnexpected},
+		"another patient":                   {[]string{history("", v("2", "1"))}, nil, fhir.ErrUnexpected},
+		"nothing in it":                     {[]string{history("", `{"request":{"method":"PUT","url":"Patient/1"}}`)}, nil, fhir.ErrUnexpected},
+		"a search":                          {[]string{page("")}, nil, fhir.ErrUnexpected},
+		"a circle":                          {[]string{history(next("?p=2"), v("1", "2"))}, []string{"2 2026-01-02"}, fhir.ErrPageLost},
+		"a link that leaves":                {[]string{history(next("https://evil.test/x"), v("1", "2"))}, []string{"2 2026-01-02"}, fhir.ErrLink},
+		"the second is a page":              {[]string{history(next("?p=2"), v("1", "2")), "<html>"}, []string{"2 2026-01-02"}, fhir.ErrPageLost},
 	} {
 		var got []string
 		var err error
@@ -206,6 +234,95 @@ func TestBatchResults(t *testing.T) {
 	}
 }
 
+// What a GET of a batch asked for and what came.
+func TestBatchReadsAreDoubted(t *testing.T) {
+	t.Parallel()
+	patient := `{"resourceType":"Patient","id":"1","meta":{"versionId":"3"}}`
+	other := `{"resourceType":"Patient","id":"2","meta":{"versionId":"3"}}`
+	found := func(list string) string { return `{"resourceType":"Bundle","type":"searchset","entry":[` + list + `]}` }
+	for _, c := range []struct {
+		path, resource string
+		ok             bool
+	}{
+		{"Patient/1", patient, true}, {"/Patient/1", patient, true}, {"Patient/1/", patient, true}, {"Patient/1?_elements=name", patient, true},
+		{"/Patient/1", other, false}, {"Patient/1/", other, false}, {"Patient/1?_elements=name", other, false}, {"Patient/1?_format=json", other, false},
+		{"Patient/1/_history/3", patient, true}, {"Patient/1/_history/2", patient, false}, {"Patient/1/_history/3", other, false},
+		{"Patient/1/_history", `{"resourceType":"Bundle","type":"history"}`, true}, {"Patient/1/_history", patient, false},
+		{"Patient?name=x", found(`{"resource":` + patient + `}`), true}, {"Observation?patient=Patient/1", found(""), true},
+		{"Observation?patient=Patient/1", found(`{"resource":` + patient + `}`), false}, {"Observation?patient=1", patient, false},
+		{"Observation?patient=1", found(`{"search":{"mode":"include"},"resource":` + patient + `}`), true},
+		{"Patient/1/$everything", patient, true}, {"metadata", `{"resourceType":"CapabilityStatement"}`, true},
+		{"Patient/1", "", false}, {"Patient?name=x", "", false}, {"Patient/1/$everything", "", false}, {"Patient/1/_history/3", "", false},
+	} {
+		entry := `{"response":{"status":"200"}}`
+		if c.resource != "" {
+			entry = `{"response":{"status":"200"},"resource":` + c.resource + `}`
+		}
+		s := &script{answers: []string{`{"resourceType":"Bundle","type":"batch-response","entry":[` + entry + `]}`}}
+		results, _, err := fhir.Batch(t.Context(), newClient(t, s), &r4.Bundle{Type: "batch", Entry: []r4.BundleEntry{fhir.Get(c.path)}})
+		require.NoError(t, err)
+		assert.Equal(t, c.ok, results[0].Err == nil, "%s answered with %s", c.path, c.resource)
+		if c.ok && strings.Contains(c.path, "_elements") {
+			_, _, err = fhir.Update(t.Context(), newClient(t, s), results[0].Resource)
+			require.ErrorIs(t, err, fhir.ErrRequest, "a part is not written back")
+		}
+	}
+	writes := &r4.Bundle{Type: "batch", Entry: []r4.BundleEntry{fhir.Put(known()), {Request: &r4.BundleEntryRequest{Method: "DELETE", URL: "Patient/1"}}}}
+	s := &script{answers: []string{`{"resourceType":"Bundle","type":"batch-response","entry":[{"response":{"status":"200"},"resource":{"resourceType":"Observation","id":"1"}},{"response":{"status":"410"}}]}`}}
+	results, _, err := fhir.Batch(t.Context(), newClient(t, s), writes)
+	require.NoError(t, err)
+	require.ErrorIs(t, results[0].Err, fhir.ErrUnexpected, "another type")
+	require.NoError(t, results[1].Err, "gone is what was wanted")
+}
+
+// What came in part is marked, whatever the server says of it, and never written.
+func TestPartsAreNotWrittenBack(t *testing.T) {
+	t.Parallel()
+	answer := `{"resourceType":"Bundle","type":"searchset","entry":[{"resource":{"resourceType":"Organization","id":"9","name":"x"}},` +
+		`{"search":{"mode":"include"},"resource":{"resourceType":"Location","id":"8","meta":{"versionId":"1"}}}]}`
+	s := &script{answers: []string{answer}}
+	c := newClient(t, s)
+	id := r4.Identifier{System: "s", Value: "7"}
+	for page, err := range fhir.Search(t.Context(), c, fhir.For(fhir.Elements[*r4.Organization]("name"))) {
+		require.NoError(t, err)
+		org, err := r4.As[*r4.Organization](page.Matches[0])
+		require.NoError(t, err)
+		org.Identifier = []r4.Identifier{id}
+		_, _, update := fhir.UpdateIf(t.Context(), c, org, id)
+		_, _, create := fhir.CreateAs(t.Context(), c, org)
+		_, _, included := fhir.Update(t.Context(), c, page.Included[0])
+		for _, err := range []error{update, create, included} {
+			require.ErrorIs(t, err, fhir.ErrRequest)
+		}
+	}
+	assert.Len(t, s.sent, 1)
+}
+
+// The self link in other words is the same search; in others it is another.
+func TestSelfLinkInOtherWords(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 1, 5, 8, 0, 0, 0, time.FixedZone("", 8*60*60))
+	q := fhir.For(fhir.ObservationPatient.Is("1001"), fhir.ObservationCategory.In("laboratory", "exam"), fhir.ObservationDate.From(at), fhir.Newest(fhir.ObservationDate))
+	const date = "&date=ge2026-01-05T08:00:00%2B08:00&_sort=-date"
+	for link, want := range map[string]error{
+		"Observation?patient=Patient/1001&category=laboratory,exam" + date:                                                        nil,
+		"Observation?patient=https://his.test/fhir/Patient/1001&category=exam,laboratory&date=ge2026-01-05T00:00:00Z&_sort=-date": nil,
+		"?patient=1001&category=Laboratory,exam&_count=20" + date:                                                                 nil,
+		"Observation?patient=Patient/2002&category=laboratory,exam" + date:                                                        fhir.ErrFilterIgnored,
+		"Observation?patient=&category=laboratory,exam" + date:                                                                    fhir.ErrFilterIgnored,
+		"Observation?patient=Patient/1001&category=laboratory" + date:                                                             fhir.ErrFilterIgnored,
+		"Observation?patient=Patient/1001&category=laboratory,exam&date=&_sort=-date":                                             fhir.ErrFilterIgnored,
+		"Observation?patient=Patient/1001&category=laboratory,exam&date=ge2026-01-06T08:00:00Z&_sort=-date":                       fhir.ErrFilterIgnored,
+		"Observation?patient=Patient/1001&category=laboratory,exam&date=ge2026-01-05T00:00:00Z":                                   fhir.ErrFilterIgnored,
+		"Condition?patient=Patient/1001&category=laboratory,exam" + date:                                                          fhir.ErrFilterIgnored,
+	} {
+		s := &script{answers: []string{strings.ReplaceAll(page(self("https://his.test/fhir/"+link)), `"Slot"`, `"Observation"`)}}
+		for _, err := range fhir.Search(t.Context(), newClient(t, s), q) {
+			require.ErrorIs(t, err, want, link)
+		}
+	}
+}
+
 func TestFiltersMakeTheStandardsSearches(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 1, 5, 8, 0, 0, 0, time.FixedZone("", 8*60*60))
@@ -218,8 +335,9 @@ func TestFiltersMakeTheStandardsSearches(t *testing.T) {
 		"GET Observation _revinclude=DiagnosticReport:result":               fhir.For(fhir.IncludeReferring(fhir.DiagnosticReportResult)),
 		"GET Observation _count=10 _elements=code,valueQuantity _sort=-date": fhir.For(fhir.Newest(fhir.ObservationDate),
 			fhir.Elements[*r4.Observation]("code", "valueQuantity"), fhir.Count[*r4.Observation](10)),
-		"POST Patient name=张": fhir.For(fhir.PatientName.Is("张")),
-		"GET Task x:y=z":      fhir.For(fhir.Raw[*r4.Task]("x:y", "z", false)),
+		"POST Observation _has:Patient:x:identifier=s|7": fhir.For(fhir.Has(fhir.RefParam[*r4.Patient, *r4.Observation]("x"), fhir.Identifier[*r4.Patient]("s", "7"))),
+		"POST Patient name=张":                            fhir.For(fhir.PatientName.Is("张")),
+		"GET Task x:y=z":                                 fhir.For(fhir.Raw[*r4.Task]("x:y", "z", false)),
 	} {
 		got := "GET "
 		if q.Post {
@@ -244,9 +362,10 @@ func TestFiltersRefuseWhatWouldChangeTheSearch(t *testing.T) {
 		"no id": fhir.For(fhir.SlotSchedule.Is("")), "an id that climbs": fhir.For(fhir.SlotSchedule.Is("../x")),
 		"no codes": fhir.For(fhir.SlotStatus.In()), "a code with a comma": fhir.For(fhir.SlotStatus.In("free,busy")),
 		"no time": fhir.For(fhir.SlotStart.From(time.Time{})), "an empty name": fhir.For(fhir.PatientName.Is("")),
-		"chained":          fhir.For(fhir.EncounterPatient.Where(fhir.Identifier[*r4.Patient]("s", "a|b"))),
-		"reversed":         fhir.For(fhir.Has(fhir.ObservationPatient, fhir.ObservationCode.Is("s", ""))),
-		"pages of nothing": fhir.For(fhir.Count[*r4.Slot](0)), "a summary of nothing": fhir.For(fhir.Summary[*r4.Slot]("count")),
+		"chained":              fhir.For(fhir.EncounterPatient.Where(fhir.Identifier[*r4.Patient]("s", "a|b"))),
+		"reversed":             fhir.For(fhir.Has(fhir.ObservationPatient, fhir.ObservationCode.Is("s", ""))),
+		"a control in a chain": fhir.For(fhir.EncounterPatient.Where(fhir.Count[*r4.Patient](1))),
+		"pages of nothing":     fhir.For(fhir.Count[*r4.Slot](0)), "a summary of nothing": fhir.For(fhir.Summary[*r4.Slot]("count")),
 	} {
 		s := &script{answers: []string{page("")}}
 		for _, err := range fhir.Search(t.Context(), newClient(t, s), q) {

@@ -95,6 +95,9 @@ func TestSearch(t *testing.T) {
 		"self without the filter":          {[]string{page(self("https://his.test/fhir/Slot?_count=2"), "1")}, false, nil, fhir.ErrFilterIgnored},
 		"self without the filter, POST":    {[]string{page(self("https://his.test/fhir/Slot/_search?_count=2"), "1")}, true, []string{"1"}, nil},
 		"self with another value":          {[]string{page(self("https://his.test/fhir/Slot?identifier=sys%7C2"), "1")}, false, nil, fhir.ErrFilterIgnored},
+		"self with half of it":             {[]string{page(self("https://his.test/fhir/Slot?identifier="), "1")}, false, nil, fhir.ErrFilterIgnored},
+		"self of another type":             {[]string{page(self("https://his.test/fhir/Schedule?identifier=sys%7C1"), "1")}, false, nil, fhir.ErrFilterIgnored},
+		"self with another, POST":          {[]string{page(self("https://his.test/fhir/Slot/_search?identifier=sys%7C2"), "1")}, true, nil, fhir.ErrFilterIgnored},
 		"self without any query":           {[]string{page(self("https://his.test/fhir/Slot"), "1")}, false, nil, fhir.ErrFilterIgnored},
 		"next at another host":             {[]string{page(next("https://evil.test/fhir?c=1"), "1")}, false, []string{"1"}, fhir.ErrLink},
 		"next that climbs":                 {[]string{page(next("https://his.test/fhir/..;/admin"), "1")}, false, []string{"1"}, fhir.ErrLink},
@@ -203,11 +206,11 @@ func TestRequestsThatMakeNoSense(t *testing.T) {
 		"no version":         func() error { _, _, err := fhir.Update(ctx, c, &r4.Slot{ID: "1"}); return err },
 		"no id":              func() error { _, _, err := fhir.CreateAs(ctx, c, &r4.Slot{}); return err },
 		"identifier without value": func() error {
-			_, _, err := fhir.CreateIfNone(ctx, c, &r4.Slot{}, r4.Identifier{System: "x"})
+			_, _, err := fhir.CreateIfNone(ctx, c, &r4.Slot{Identifier: []r4.Identifier{{System: "x"}}}, r4.Identifier{System: "x"})
 			return err
 		},
 		"identifier with a comma": func() error {
-			_, _, err := fhir.CreateIfNone(ctx, c, &r4.Slot{}, r4.Identifier{System: "x", Value: "a,b"})
+			_, _, err := fhir.CreateIfNone(ctx, c, &r4.Slot{Identifier: []r4.Identifier{{System: "x", Value: "a,b"}}}, r4.Identifier{System: "x", Value: "a,b"})
 			return err
 		},
 		"no transaction": func() error { _, _, err := fhir.Transaction(ctx, c, nil); return err },
@@ -261,7 +264,7 @@ func TestTransactionAnswers(t *testing.T) {
 	t.Parallel()
 	bundle := &r4.Bundle{Type: "transaction", Entry: []r4.BundleEntry{
 		fhir.Put(&r4.Slot{ID: "1", Meta: &r4.Meta{VersionId: "3"}}),
-		fhir.Post(&r4.Appointment{}, "", r4.Identifier{System: "s", Value: "1"}),
+		fhir.Post(&r4.Appointment{Identifier: []r4.Identifier{{System: "s", Value: "1"}}}, "", r4.Identifier{System: "s", Value: "1"}),
 	}}
 	ok := `{"response":{"status":"200 OK"},"resource":{"resourceType":"Slot","id":"1"}}`
 	made := `{"response":{"status":"201","location":"Appointment/9/_history/1"},"resource":{"resourceType":"Appointment","id":"9"}}`

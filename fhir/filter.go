@@ -119,7 +119,12 @@ func (p RefParam[T, S]) Is(id string) Filter[T] {
 // Where matches references to what passes the filter: a chained search
 // (section 3.1.1.4.16), such as a patient's by identifier.
 func (p RefParam[T, S]) Where(f Filter[S]) Filter[T] {
-	return Filter[T]{name: string(p) + ":" + typeOf[S]() + "." + f.name, value: f.value, private: f.private, invalid: f.invalid}
+	return Filter[T]{name: string(p) + ":" + typeOf[S]() + "." + f.name, value: f.value, private: f.private, invalid: f.invalid || f.control()}
+}
+
+// control: it is about the answer's form, not about what matches.
+func (f Filter[T]) control() bool {
+	return strings.HasPrefix(f.name, "_") && f.name != "_id" && !strings.HasPrefix(f.name, "_has:")
 }
 
 // Include brings along what the matches refer to; it arrives in [Page.Included].
@@ -135,7 +140,7 @@ func IncludeReferring[S, T r4.Resource](p RefParam[T, S]) Filter[S] {
 // Has matches what some T that passes the filter refers to by p (_has,
 // section 3.1.1.4.17).
 func Has[S, T r4.Resource](p RefParam[T, S], f Filter[T]) Filter[S] {
-	return Filter[S]{name: "_has:" + typeOf[T]() + ":" + string(p) + ":" + f.name, value: f.value, private: f.private, invalid: f.invalid}
+	return Filter[S]{name: "_has:" + typeOf[T]() + ":" + string(p) + ":" + f.name, value: f.value, private: f.private, invalid: f.invalid || f.control()}
 }
 
 // Count asks for pages of n matches; servers may send fewer.

@@ -40,8 +40,9 @@ type Version[T r4.Resource] struct {
 }
 
 // History yields a resource's versions, newest first, as the server orders them
-// (section 3.1.0.12). It ends after its first error; a version of another
-// resource is [ErrUnexpected], pages that cannot be continued are [ErrPageLost].
+// (section 3.1.0.12). It ends after its first error; a version of another resource
+// is [ErrUnexpected], fewer than the server counted are [ErrIncomplete], pages that
+// cannot be continued are [ErrPageLost].
 func History[T r4.Resource](ctx context.Context, c *Client, id string) iter.Seq2[Version[T], error] {
 	return func(yield func(Version[T], error) bool) {
 		typ := typeOf[T]()
@@ -50,43 +51,59 @@ func History[T r4.Resource](ctx context.Context, c *Client, id string) iter.Seq2
 			return
 		}
 		w := &walk{client: c, interaction: Interaction{Name: "history-instance", Type: typ, Expect: "Bundle", Reads: true}}
+		seen := map[string]bool{}
 		for bundle, err := range w.bundles(ctx, typ+"/"+id+"/_history") {
 			if err != nil {
 				yield(Version[T]{}, err)
 				return
 			}
 			for i := range bundle.Entry {
-				v, err := versionOf[T](&bundle.Entry[i], id)
+				v, key, err := versionOf[T](&bundle.Entry[i], typ, id)
+				if err == nil && seen[key] {
+					continue // pages overlap
+				}
+				seen[key] = true
 				v.Response = w.last
 				if !yield(v, err) || err != nil {
 					return
 				}
 			}
+			if last := linkOf(bundle, "next") == ""; last && len(seen) < max(1, w.total) {
+				yield(Version[T]{}, ErrIncomplete) // what exists has a version at least
+				return
+			}
 		}
 	}
 }
 
-func versionOf[T r4.Resource](e *r4.BundleEntry, id string) (Version[T], error) {
-	var v Version[T]
+// versionOf reads an entry, and by what it is known from others.
+func versionOf[T r4.Resource](e *r4.BundleEntry, typ, id string) (v Version[T], key string, err error) {
 	if e.Response != nil {
 		v.At = e.Response.LastModified
-	}
-	if e.Resource == nil {
-		v.Deleted = e.Request != nil && e.Request.Method == http.MethodDelete
-		if !v.Deleted {
-			return v, fmt.Errorf("%w: a version without content", ErrUnexpected)
+		if e.Response.Status != "" && !entrySucceeded(e.Response.Status) {
+			return v, "", fmt.Errorf("%w: a version that failed", ErrUnexpected)
 		}
-		return v, nil
+	}
+	if e.Request != nil && e.Request.Method == http.MethodDelete {
+		if t, ok := targetOf(e.Request.URL); !ok || t.typ != typ || t.id != id {
+			return v, "", fmt.Errorf("%w: the deletion of another resource", ErrUnexpected)
+		}
+		v.Deleted = true
+		return v, "deleted " + v.At, nil
 	}
 	res, err := r4.As[T](e.Resource)
 	if err != nil || res.ResourceID() != id {
-		return Version[T]{}, fmt.Errorf("%w: a version of another resource", ErrUnexpected)
+		return v, "", fmt.Errorf("%w: a version of another resource, or without content", ErrUnexpected)
 	}
 	v.Resource = res
-	if m := res.ResourceMeta(); v.At == "" && m != nil {
+	m := res.ResourceMeta()
+	if m == nil {
+		return v, "", fmt.Errorf("%w: a version without its number", ErrUnexpected)
+	}
+	if v.At == "" {
 		v.At = m.LastUpdated
 	}
-	return v, nil
+	return v, m.VersionId, nil
 }
 
 // walk follows the next links of a history.
@@ -94,6 +111,7 @@ type walk struct {
 	client      *Client
 	interaction Interaction
 	last        *Response
+	total       int
 }
 
 func (w *walk) bundles(ctx context.Context, path string) iter.Seq2[*r4.Bundle, error] {
@@ -138,6 +156,9 @@ func (w *walk) fetch(ctx context.Context, req *http.Request) (*r4.Bundle, error)
 	bundle, err := decoded[*r4.Bundle](body, resp)
 	if err == nil && bundle.Type != r4.BundleTypeHistory {
 		err = fmt.Errorf("%w: not a history", ErrUnexpected)
+	}
+	if err == nil && bundle.Total != nil {
+		w.total = *bundle.Total
 	}
 	return bundle, err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/hospital-go/hospital/fhir/r4"
@@ -67,7 +68,7 @@ func succeeded(i Interaction, status int) bool {
 	case http.StatusNoContent:
 		return mayBeEmpty(i)
 	}
-	return Deleted(i, status)
+	return false
 }
 
 // mayBeEmpty: what writes one resource may be answered without a body.
@@ -79,14 +80,44 @@ func mayBeEmpty(i Interaction) bool {
 	return i.Name == "operation" && i.Expect == ""
 }
 
-// Deleted reports whether a status says that what was to be deleted is gone
-// already: then the deletion has happened.
-func Deleted(i Interaction, status int) bool {
-	return i.Name == "delete" && (status == http.StatusNotFound || status == http.StatusGone)
+// Deleted reports whether an answer to a deletion says that what was to be deleted
+// is gone already: then the deletion has happened. A 404 may also mean that the
+// server knows no such type or route, so its OperationOutcome must say what it is.
+func Deleted(i Interaction, status int, body []byte) bool {
+	if i.Name != "delete" || (status != http.StatusNotFound && status != http.StatusGone) {
+		return false
+	}
+	outcome, err := r4.Decode[*r4.OperationOutcome](body)
+	return err == nil && isGone(status, outcome)
+}
+
+func isGone(status int, outcome *r4.OperationOutcome) bool {
+	return status == http.StatusGone || (status == http.StatusNotFound && slices.ContainsFunc(outcome.Issue, func(i r4.OperationOutcomeIssue) bool {
+		return i.Code == r4.IssueTypeNotFound || i.Code == r4.IssueTypeDeleted
+	}))
+}
+
+// Contradicts reports whether the content of an answer speaks against a status
+// that says success: it is of another type than was asked for, or an
+// OperationOutcome that reports errors. typ is the type that [ShapeOf] found.
+func Contradicts(i Interaction, typ string, body []byte) bool {
+	switch {
+	case typ == "":
+		return false
+	case i.Expect != "":
+		return typ != i.Expect
+	case typ != "OperationOutcome":
+		return i.Name == "delete" // which has nothing else to say
+	}
+	outcome, err := r4.Decode[*r4.OperationOutcome](body)
+	return err != nil || hasError(outcome)
 }
 
 // judge turns an answer that is not a success into its error.
 func judge(i Interaction, resp *http.Response, body []byte) error {
+	if Deleted(i, resp.StatusCode, body) && isJSON(resp.Header.Get("Content-Type")) {
+		return nil
+	}
 	ok := succeeded(i, resp.StatusCode)
 	peek := r4.Peek
 	if ok && i.Expect != "" {
@@ -96,7 +127,7 @@ func judge(i Interaction, resp *http.Response, body []byte) error {
 	switch {
 	case shape != ShapeOutcome && resp.StatusCode == http.StatusUnauthorized && resp.Header.Get("WWW-Authenticate") != "":
 		return newOutcomeError(resp.StatusCode, &r4.OperationOutcome{}) // a gateway may ask for credentials in its own form
-	case shape == ShapeForeign, Deleted(i, resp.StatusCode) && shape != ShapeOutcome:
+	case shape == ShapeForeign:
 		return ErrForeign
 	case !ok && shape == ShapeOutcome && resp.StatusCode >= 300:
 		outcome, err := r4.Decode[*r4.OperationOutcome](body)
@@ -110,18 +141,7 @@ func judge(i Interaction, resp *http.Response, body []byte) error {
 		return ErrForeign // a refusal in FHIR is an OperationOutcome
 	case shape == ShapeEmpty && mayBeEmpty(i):
 		return nil
-	case shape == ShapeEmpty, i.Expect != "" && typ != i.Expect:
-		return ErrUnexpected
-	case shape == ShapeOutcome && i.Expect == "" && resp.StatusCode < 300:
-		return warned(body)
-	}
-	return nil
-}
-
-// warned refuses an OperationOutcome that reports errors under a status that says success.
-func warned(body []byte) error {
-	outcome, err := r4.Decode[*r4.OperationOutcome](body)
-	if err != nil || hasError(outcome) {
+	case shape == ShapeEmpty, Contradicts(i, typ, body):
 		return ErrUnexpected
 	}
 	return nil

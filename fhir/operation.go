@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/hospital-go/hospital/fhir/r4"
@@ -98,8 +99,9 @@ func Batch(ctx context.Context, c *Client, bundle *r4.Bundle) ([]Result, *Respon
 	return out, resp, nil
 }
 
-// Get is a batch entry that reads what path names below the base: "Patient/1001".
-// A patient's number must not stand in it.
+// Get is a batch entry that reads what path names below the base: "Patient/1001",
+// "Patient/1001/_history/3", "Observation?patient=Patient/1001". Its answer is
+// compared with it: another id, version or type is [ErrUnexpected].
 func Get(path string) r4.BundleEntry {
 	return r4.BundleEntry{Request: &r4.BundleEntryRequest{Method: http.MethodGet, URL: path}}
 }
@@ -113,31 +115,122 @@ func onlyGets(bundle *r4.Bundle) bool {
 	return true
 }
 
+// target is what an entry's URL names.
+type target struct {
+	typ, id, version string
+	history, other   bool // a whole history; an operation or the like, of which nothing is known
+	partial          bool // only parts were asked for
+}
+
+// targetOf reads a URL below the base; an absolute one leads who knows where.
+func targetOf(text string) (target, bool) {
+	u, err := url.Parse(text)
+	if err != nil || u.IsAbs() || u.Host != "" || u.Fragment != "" {
+		return target{}, false
+	}
+	t := target{partial: u.Query().Has("_elements") || u.Query().Has("_summary")}
+	parts := strings.Split(strings.Trim(u.Path, "/"), "/")
+	last := parts[len(parts)-1]
+	switch {
+	case strings.HasPrefix(last, "$"), len(parts) == 1 && !ValidType(last):
+		t.other = true
+		return t, last != ""
+	case !ValidType(parts[0]):
+		return t, false
+	}
+	t.typ = parts[0]
+	if len(parts) > 1 {
+		t.id = parts[1]
+	}
+	switch {
+	case len(parts) == 1:
+	case !ValidID(t.id), len(parts) > 2 && parts[2] != "_history", len(parts) > 4:
+		return t, false
+	case len(parts) == 3:
+		t.history = true
+	case len(parts) == 4:
+		t.version = parts[3]
+	}
+	return t, true
+}
+
+// answers: does the resource answer a GET of t?
+func (t target) answers(r r4.Resource) bool {
+	if r == nil || t.other {
+		return r != nil
+	}
+	bundle, _ := r.(*r4.Bundle)
+	switch {
+	case t.history:
+		return bundle != nil && bundle.Type == r4.BundleTypeHistory
+	case t.id == "":
+		return bundle != nil && bundle.Type == r4.BundleTypeSearchset && t.matches(bundle)
+	case r.ResourceType() != t.typ || r.ResourceID() != t.id:
+		return false
+	}
+	return t.version == "" || (r.ResourceMeta() != nil && r.ResourceMeta().VersionId == t.version)
+}
+
+// matches: is everything that a search found of its type?
+func (t target) matches(bundle *r4.Bundle) bool {
+	for i := range bundle.Entry {
+		e := &bundle.Entry[i]
+		if match := e.Search == nil || e.Search.Mode == "" || e.Search.Mode == r4.SearchEntryModeMatch; match &&
+			(e.Resource == nil || e.Resource.ResourceType() != t.typ) {
+			return false
+		}
+	}
+	return true
+}
+
+// mark marks what came in part.
+func (t target) mark(r r4.Resource) {
+	if !t.partial || r == nil {
+		return
+	}
+	markSubsetted(r)
+	if bundle, ok := r.(*r4.Bundle); ok {
+		for i := range bundle.Entry {
+			if inner := bundle.Entry[i].Resource; inner != nil {
+				markSubsetted(inner)
+			}
+		}
+	}
+}
+
 func resultOf(sent, got *r4.BundleEntry) Result {
 	if got.Response == nil {
 		return Result{Err: fmt.Errorf("%w: an entry without response", ErrUnexpected)}
 	}
+	t, _ := targetOf(sent.Request.URL)
 	r := Result{Status: statusOf(got.Response.Status), Resource: got.Resource, ETag: got.Response.Etag}
-	typ, id, _ := strings.Cut(sent.Request.URL, "/")
-	r.Location = locationID(got.Response.Location, typ)
-	outcome, refused := got.Response.Outcome.(*r4.OperationOutcome)
-	if o, ok := got.Resource.(*r4.OperationOutcome); ok && !refused {
-		outcome, refused = o, true
+	r.Location = locationID(got.Response.Location, t.typ)
+	outcome, said := got.Response.Outcome.(*r4.OperationOutcome)
+	if o, ok := got.Resource.(*r4.OperationOutcome); ok && !said {
+		outcome, said = o, true
 	}
-	switch {
-	case r.Status >= 400 && refused:
-		r.Err = newOutcomeError(r.Status, outcome)
+	if !said {
+		outcome = &r4.OperationOutcome{}
+	}
+	switch method := sent.Request.Method; {
+	case method == http.MethodDelete && isGone(r.Status, outcome):
+		r.Resource = nil
 	case r.Status >= 400:
-		r.Err = newOutcomeError(r.Status, &r4.OperationOutcome{})
-	case !entrySucceeded(got.Response.Status), refused && hasError(outcome):
+		r.Err = newOutcomeError(r.Status, outcome)
+	case !entrySucceeded(got.Response.Status), hasError(outcome):
 		r.Err = ErrUnexpected
-	case sameResource(sent, got) != nil:
-		r.Err = fmt.Errorf("%w: another resource", ErrUnexpected)
-	case sent.Request.Method == http.MethodGet && ValidID(id) && (got.Resource == nil || got.Resource.ResourceType() != typ || got.Resource.ResourceID() != id):
+	case method == http.MethodGet && !t.answers(got.Resource), method != http.MethodGet && !sameKind(sent, got), sameResource(sent, got) != nil:
 		r.Err = fmt.Errorf("%w: another resource", ErrUnexpected)
 	}
 	if r.Err != nil {
 		r.Resource = nil
 	}
+	t.mark(r.Resource)
 	return r
+}
+
+// sameKind: what answers a write is of the type that was written, or says how it went.
+func sameKind(sent, got *r4.BundleEntry) bool {
+	return got.Resource == nil || sent.Resource == nil || got.Resource.ResourceType() == sent.Resource.ResourceType() ||
+		got.Resource.ResourceType() == "OperationOutcome"
 }

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/hospital-go/hospital/fhir/r4"
 )
@@ -24,6 +27,18 @@ type PatchStep struct {
 	Value json.RawMessage `json:"value,omitempty"`
 }
 
+// unsound: not one of the six operations, or without what it needs.
+func (s PatchStep) unsound() bool {
+	pointer := func(p string) bool { return utf8.ValidString(p) && (p == "" || strings.HasPrefix(p, "/")) }
+	switch s.Op {
+	case "add", "replace", "test":
+		return !pointer(s.Path) || len(s.Value) == 0
+	case "move", "copy":
+		return !pointer(s.Path) || !pointer(s.From) || s.From == ""
+	}
+	return s.Op != "remove" || !pointer(s.Path)
+}
+
 // Patch changes parts of a resource whose current version is still the one in
 // resource.Meta (section 3.1.0.5). Only a server whose statement lists the
 // interaction and the format is asked, else it is [ErrNotDeclared]: read, change
@@ -35,8 +50,8 @@ func Patch[T r4.Resource](ctx context.Context, c *Client, declared *Declared, re
 		return none, nil, ErrNotDeclared
 	}
 	data, err := json.Marshal(steps)
-	if err != nil || len(steps) == 0 {
-		return none, nil, fmt.Errorf("%w: a patch needs steps with JSON values", ErrRequest)
+	if err != nil || len(steps) == 0 || slices.ContainsFunc(steps, PatchStep.unsound) {
+		return none, nil, fmt.Errorf("%w: a patch needs steps of RFC 6902, with pointers and JSON values", ErrRequest)
 	}
 	req, err := c.versioned(ctx, http.MethodPatch, resource, content{PatchMediaType, data})
 	if err != nil {
@@ -60,42 +75,29 @@ func Delete(ctx context.Context, c *Client, resource r4.Resource) (*Response, er
 
 // UpdateIf puts the one resource that carries the identifier, or creates it (a
 // conditional update, section 3.1.0.4.3). Several are [ErrPrecondition]. It
-// overwrites whatever is there, so it is never sent twice; the identifier stands
-// in the URL, where balancers log it: use it for what names no patient. What
-// comes back is the zero T when the server sent no body.
+// overwrites whatever is there, so it is never sent twice. The identifier stands
+// in the URL, where balancers log it, so people's records are [ErrRequest]; so is a
+// resource that does not carry it. What comes back is the zero T when the server
+// sent no body.
 func UpdateIf[T r4.Resource](ctx context.Context, c *Client, resource T, identifier r4.Identifier) (T, *Response, error) {
 	var none T
 	typ, query := typeOfResource(resource), IdentifierQuery(identifier)
-	if !ValidType(typ) || query == "" || subsetted(resource) {
-		return none, nil, ErrRequest
+	if !ValidType(typ) || slices.Contains(people, typ) || query == "" || subsetted(resource) || !carries(resource, identifier) {
+		return none, nil, fmt.Errorf("%w: nobody's record, and one that carries the identifier", ErrRequest)
 	}
 	req, err := c.requestWith(ctx, http.MethodPut, typ, query, resource)
 	if err != nil {
 		return none, nil, err
 	}
-	body, resp, err := c.call(ctx, Interaction{Name: "update", Type: typ, Expect: typ}, req)
-	if err != nil {
-		return none, resp, err
+	res, resp, err := sent[T](ctx, c, Interaction{Name: "update", Type: typ, Expect: typ}, req, "")
+	if err == nil && typeOfResource(res) != "" && !carries(res, identifier) {
+		return none, resp, fmt.Errorf("%w: it carries another identifier", ErrUnexpected)
 	}
-	res, err := decoded[T](body, resp)
-	if err == nil && len(body) > 0 && !carries(body, identifier) {
-		err = fmt.Errorf("%w: it carries another identifier", ErrUnexpected)
-	}
-	if err != nil {
-		return none, resp, err
-	}
-	return res, resp, nil
+	return res, resp, err
 }
 
-// carries: is the identifier among those of the document?
-func carries(body []byte, identifier r4.Identifier) bool {
-	var many struct{ Identifier []r4.Identifier }
-	if json.Unmarshal(body, &many) == nil {
-		return r4.HasIdentifier(many.Identifier, identifier.System, identifier.Value)
-	}
-	var one struct{ Identifier r4.Identifier }
-	return json.Unmarshal(body, &one) == nil && one.Identifier.System == identifier.System && one.Identifier.Value == identifier.Value
-}
+// people are the types whose identifiers name somebody.
+var people = []string{"Patient", "Person", "RelatedPerson"}
 
 // versioned is a request to the resource at the version its Meta names.
 func (c *Client) versioned(ctx context.Context, method string, resource r4.Resource, body content) (*http.Request, error) {

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 
@@ -196,10 +197,10 @@ func (s *search) partial() bool {
 	return s.query.Params.Has("_elements") || s.query.Params.Has("_summary")
 }
 
-// markSubsetted marks what a server forgot to mark. Without Meta there is no
-// version either, and no update.
+// markSubsetted marks what a server forgot to mark.
 func markSubsetted(r r4.Resource) {
-	if meta := r.ResourceMeta(); meta != nil && !subsetted(r) {
+	if !subsetted(r) {
+		meta := r4.MetaOf(r)
 		meta.Tag = append(meta.Tag, r4.Coding{System: "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", Code: subsettedCode})
 	}
 }
@@ -217,6 +218,9 @@ func (s *search) sort(bundle *r4.Bundle, first bool) (*Page, error) {
 	here := map[string]bool{}
 	for i := range bundle.Entry {
 		e := &bundle.Entry[i]
+		if e.Resource != nil && s.partial() {
+			markSubsetted(e.Resource)
+		}
 		mode := r4.SearchEntryModeMatch
 		if e.Search != nil && e.Search.Mode != "" {
 			mode = e.Search.Mode
@@ -240,25 +244,26 @@ func (s *search) sort(bundle *r4.Bundle, first bool) (*Page, error) {
 			return nil, fmt.Errorf("%w: one id twice on a page", ErrUnexpected)
 		default:
 			here[e.Resource.ResourceID()] = true
-			if s.partial() {
-				markSubsetted(e.Resource)
-			}
 			page.Matches = append(page.Matches, e.Resource)
 		}
 	}
 	return page, nil
 }
 
-// controls are parameters that choose the form of the answer, not what matches.
-var controls = []string{"_count", "_sort", "_include", "_revinclude", "_summary", "_elements", "_format", "_total", "_contained"}
+// controls are parameters whose absence from the self link hides nothing: they
+// choose the form of the answer.
+var controls = []string{"_count", "_summary", "_elements", "_format", "_total", "_contained"}
 
-// honoured compares the self link with what was asked: a parameter the server
-// did not use is missing there, and a token it changed differs. A link that
-// leaves out all of a POST's parameters says nothing: servers do that to keep
-// them out of URLs. So does an answer without a self link.
+// honoured compares the self link with what was asked: a parameter the server did
+// not use is missing there, and a value it changed differs. A link that leaves out
+// all of a POST's parameters says nothing: servers do that to keep them out of
+// URLs. So does an answer without a self link.
 func (s *search) honoured(self string) bool {
 	u, err := url.Parse(self)
 	if err != nil {
+		return false
+	}
+	if last := path.Base(u.Path); ValidType(last) && last != s.query.Type && !strings.EqualFold(last, path.Base(s.client.base.Path)) {
 		return false
 	}
 	used, missing, present := u.Query(), 0, 0
@@ -271,17 +276,71 @@ func (s *search) honoured(self string) bool {
 			present++
 		}
 	}
-	return missing == 0 || (s.query.Post && present == 0)
+	return missing == 0 || (s.query.Post && present == 0 && !anyOf(used, s.query.Params))
 }
 
-// uses: as many values as were sent, and the tokens among them unchanged.
+// anyOf: does the link name one of the parameters, however it changed it?
+func anyOf(used, sent url.Values) bool {
+	for name := range sent {
+		if used.Has(name) && !slices.Contains(controls, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// uses: is each value that was sent among those that were used?
 func uses(used, sent []string) bool {
 	for _, v := range sent {
-		if strings.Contains(v, "|") && !slices.Contains(used, v) {
+		if !slices.ContainsFunc(used, func(u string) bool { return sameValues(u, v) }) {
 			return false
 		}
 	}
-	return len(used) >= len(sent)
+	return true
+}
+
+// sameValues compares alternatives (a,b) as sets.
+func sameValues(used, sent string) bool {
+	have, want := strings.Split(used, ","), strings.Split(sent, ",")
+	for _, w := range want {
+		if !slices.ContainsFunc(have, func(h string) bool { return sameValue(h, w) }) {
+			return false
+		}
+	}
+	return len(have) == len(want)
+}
+
+// sameValue lets a server write a reference absolutely or by its id alone, a time
+// in another zone, and letters in another case; a token must be as it was.
+func sameValue(used, sent string) bool {
+	switch {
+	case used == sent:
+		return true
+	case strings.Contains(sent, "|"):
+		return false
+	}
+	if typ, id, ok := strings.Cut(sent, "/"); ok && ValidType(typ) && ValidID(id) {
+		return used == id || strings.HasSuffix(used, "/"+sent)
+	}
+	if a, b, ok := sameMoment(used, sent); ok {
+		return a == b
+	}
+	return strings.EqualFold(used, sent)
+}
+
+// sameMoment reads both as prefix and time.
+func sameMoment(used, sent string) (a, b string, ok bool) {
+	read := func(s string) (string, bool) {
+		prefix := ""
+		if len(s) > 2 && s[0] >= 'a' && s[0] <= 'z' && s[1] >= 'a' && s[1] <= 'z' {
+			prefix, s = s[:2], s[2:]
+		}
+		at, err := r4.ParseTime(strings.ReplaceAll(s, " ", "+"), nil)
+		return prefix + at.From.UTC().String(), err == nil
+	}
+	a, okA := read(used)
+	b, okB := read(sent)
+	return a, b, okA && okB
 }
 
 // fresh drops what was delivered before: after a restart, or where pages overlap.

@@ -2,6 +2,7 @@ package fhir
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -26,11 +27,26 @@ func Create[T r4.Resource](ctx context.Context, c *Client, resource T) (T, *Resp
 // contract, not the header's.
 func CreateIfNone[T r4.Resource](ctx context.Context, c *Client, resource T, identifier r4.Identifier) (T, *Response, error) {
 	query := IdentifierQuery(identifier)
-	if query == "" {
+	if query == "" || typeOfResource(resource) == "" || !carries(resource, identifier) {
 		var none T
-		return none, nil, fmt.Errorf("%w: an identifier needs system and value", ErrRequest)
+		return none, nil, fmt.Errorf("%w: an identifier needs system and value, and the resource must carry it", ErrRequest)
 	}
 	return create(ctx, c, resource, query)
+}
+
+// carries: is the identifier among those of the resource? Else what is made once
+// is not found the second time.
+func carries(resource r4.Resource, identifier r4.Identifier) bool {
+	data, err := r4.Marshal(resource)
+	if err != nil {
+		return false
+	}
+	var many struct{ Identifier []r4.Identifier }
+	if json.Unmarshal(data, &many) == nil {
+		return r4.HasIdentifier(many.Identifier, identifier.System, identifier.Value)
+	}
+	var one struct{ Identifier r4.Identifier }
+	return json.Unmarshal(data, &one) == nil && one.Identifier.System == identifier.System && one.Identifier.Value == identifier.Value
 }
 
 // IdentifierQuery is the search that finds exactly this identifier, for
@@ -148,8 +164,11 @@ func checkEntries(bundle *r4.Bundle, typ string) error {
 	}
 	for i := range bundle.Entry {
 		e := &bundle.Entry[i]
-		if r := e.Request; r == nil || r.Method == "" || r.URL == "" || (e.Resource != nil && subsetted(e.Resource)) {
+		if r := e.Request; r == nil || r.Method == "" || (e.Resource != nil && subsetted(e.Resource)) {
 			return fmt.Errorf("%w: entry %d has no request, is not all there, or could not be guarded", ErrRequest, i)
+		}
+		if _, ok := targetOf(e.Request.URL); !ok {
+			return fmt.Errorf("%w: entry %d names nothing below the base", ErrRequest, i)
 		}
 	}
 	return nil
@@ -166,8 +185,7 @@ func checkTransaction(sent, got *r4.Bundle) error {
 		if err := sameResource(&sent.Entry[i], &got.Entry[i]); err != nil {
 			return fmt.Errorf("%w: entry %d is another resource", err, i)
 		}
-		if want := sent.Entry[i].Resource; e.Resource != nil && want != nil &&
-			e.Resource.ResourceType() != want.ResourceType() && e.Resource.ResourceType() != "OperationOutcome" {
+		if !sameKind(&sent.Entry[i], &got.Entry[i]) {
 			return fmt.Errorf("%w: entry %d is of another type", ErrUnexpected, i)
 		}
 	}
@@ -215,11 +233,11 @@ func typeOfResource[T r4.Resource](resource T) string {
 
 // Post is a transaction entry that creates resource unless one with the
 // identifier exists; references to fullURL (urn:uuid:...) within the transaction
-// become references to it. An identifier without system or value makes an entry
-// that [Transaction] refuses.
+// become references to it. An identifier without system or value, or one that
+// resource does not carry, makes an entry that [Transaction] refuses.
 func Post(resource r4.Resource, fullURL string, ifNoneExist r4.Identifier) r4.BundleEntry {
 	e := r4.BundleEntry{FullUrl: fullURL, Resource: resource}
-	if query := IdentifierQuery(ifNoneExist); query != "" {
+	if query := IdentifierQuery(ifNoneExist); query != "" && carries(resource, ifNoneExist) {
 		e.Request = &r4.BundleEntryRequest{Method: http.MethodPost, URL: resource.ResourceType(), IfNoneExist: query}
 	}
 	return e

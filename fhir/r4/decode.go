@@ -22,6 +22,8 @@ type decoder struct {
 	pos    int
 	depth  int
 	values int
+	looked int  // bytes that were looked at ahead
+	ahead  bool // nothing that is read now is kept: it is read again
 	typ    string
 	err    error
 }
@@ -375,7 +377,7 @@ func (d *decoder) skip() {
 			d.skip()
 		}
 	case '"':
-		d.quoted()
+		d.passString()
 	case 't':
 		d.literal("true")
 	case 'f':
@@ -385,6 +387,24 @@ func (d *decoder) skip() {
 	default:
 		d.number()
 	}
+}
+
+// passString reads a string that is not kept.
+func (d *decoder) passString() {
+	if !d.ahead {
+		d.quoted()
+		return
+	}
+	for i := d.pos + 1; i < len(d.data); i++ {
+		switch d.data[i] {
+		case '\\':
+			i++
+		case '"':
+			d.pos = i + 1
+			return
+		}
+	}
+	d.fail("string without an end")
 }
 
 func (d *decoder) literal(word string) {
@@ -413,9 +433,15 @@ func (d *decoder) resource() Resource {
 // MaxDepth bounds for nested ones.
 func (d *decoder) resourceType() string {
 	pos, depth := d.pos, d.depth // not values: looking ahead is work too
+	outer := d.ahead
+	d.ahead = true
+	defer func() { d.ahead = outer }()
 	for name, ok := d.first(""); ok; name, ok = d.next("") {
 		if string(name) == "resourceType" {
 			typ := d.text()
+			if d.looked += d.pos - pos; d.looked > maxLook*len(d.data) {
+				d.fail("resourceType comes last too often")
+			}
 			d.pos, d.depth = pos, depth
 			return typ
 		}
@@ -424,6 +450,9 @@ func (d *decoder) resourceType() string {
 	d.fail("no resourceType")
 	return ""
 }
+
+// maxLook is how often, on average, each byte may be looked at ahead.
+const maxLook = 16
 
 // members remembers which members of an object have come.
 type members [3]uint64

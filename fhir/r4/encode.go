@@ -2,6 +2,7 @@ package r4
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 )
@@ -12,6 +13,7 @@ type encoder struct {
 	buf   []byte
 	start int
 	depth int
+	begin [MaxDepth + 1]int // of the object at each depth
 	err   error
 }
 
@@ -26,8 +28,22 @@ func (e *encoder) open() bool {
 		e.fail("nested too deeply")
 		return false
 	}
+	e.begin[e.depth] = len(e.buf)
 	e.buf = append(e.buf, '{')
 	return true
+}
+
+// openList counts a level too, as the decoder does.
+func (e *encoder) openList() {
+	if e.depth++; e.depth > MaxDepth {
+		e.fail("nested too deeply")
+	}
+	e.buf = append(e.buf, '[')
+}
+
+func (e *encoder) closeList() {
+	e.depth--
+	e.buf = append(e.buf, ']')
 }
 
 func (e *encoder) close() {
@@ -65,7 +81,7 @@ func (e *encoder) strings(name string, list []string, extra Extra) {
 		return
 	}
 	e.name(name)
-	e.buf = append(e.buf, '[')
+	e.openList()
 	for _, s := range list {
 		e.comma()
 		if s == "" {
@@ -74,7 +90,7 @@ func (e *encoder) strings(name string, list []string, extra Extra) {
 			e.quote(s)
 		}
 	}
-	e.buf = append(e.buf, ']')
+	e.closeList()
 }
 
 func (e *encoder) bool(name string, b *bool) {
@@ -100,12 +116,12 @@ func (e *encoder) ints(name string, list []int, extra Extra) {
 		return
 	}
 	e.name(name)
-	e.buf = append(e.buf, '[')
+	e.openList()
 	for _, n := range list {
 		e.comma()
 		e.integer(n)
 	}
-	e.buf = append(e.buf, ']')
+	e.closeList()
 }
 
 func (e *encoder) decimal(name string, d Decimal) {
@@ -127,7 +143,7 @@ func (e *encoder) resources(name string, list []Resource, extra Extra) { //nolin
 		return
 	}
 	e.name(name)
-	e.buf = append(e.buf, '[')
+	e.openList()
 	for _, r := range list {
 		e.comma()
 		if r == nil {
@@ -136,7 +152,7 @@ func (e *encoder) resources(name string, list []Resource, extra Extra) { //nolin
 		}
 		r.marshal(e)
 	}
-	e.buf = append(e.buf, ']')
+	e.closeList()
 }
 
 // raw writes JSON that came from outside. It is read once more, so that
@@ -155,6 +171,9 @@ func (e *encoder) raw(value []byte) {
 
 // extra writes the members without a field of their own.
 func (e *encoder) extra(extra Extra) {
+	if slices.ContainsFunc(extra, func(m Member) bool { return !m.stash }) && e.wroteOneOf(extra) {
+		e.fail("a member of Extra that has a field, which is set")
+	}
 	for i := range extra {
 		if extra[i].stash {
 			continue
@@ -169,6 +188,18 @@ func (e *encoder) extra(extra Extra) {
 		e.buf = append(e.buf, ':')
 		e.raw(extra[i].Value)
 	}
+}
+
+// wroteOneOf: has the object that is being written a member of such a name already?
+func (e *encoder) wroteOneOf(extra Extra) bool {
+	d := newDecoder(e.buf[e.begin[e.depth]:])
+	for name, ok := d.first(""); ok; name, ok = d.next("") {
+		if slices.ContainsFunc(extra, func(m Member) bool { return !m.stash && m.Name == string(name) }) {
+			return true
+		}
+		d.skip()
+	}
+	return false
 }
 
 // stashed writes the untypable value a field came with, now that the field is still empty.

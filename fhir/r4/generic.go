@@ -26,12 +26,12 @@ func encodeList[T any, P codec[T]](e *encoder, name string, list []T, extra Extr
 		return
 	}
 	e.name(name)
-	e.buf = append(e.buf, '[')
+	e.openList()
 	for i := range list {
 		e.comma()
 		P(&list[i]).marshal(e)
 	}
-	e.buf = append(e.buf, ']')
+	e.closeList()
 }
 
 // valueSize is how many bytes of memory one of [MaxValues] stands for: an empty

@@ -1,6 +1,7 @@
 package r4
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -21,16 +22,16 @@ const representationURL = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-r
 // NameText returns the name in one writing, "" when the list has none in it. A
 // name says its writing by the extension iso21090-EN-representation (IDE, ABC),
 // else by its letters. Official and usual names come before others; one marked
-// old is left out. Without Text the parts are joined, family first: 张三, Zhang San.
+// old is left out, one whose period has an end comes last. Without Text the parts are joined, family first: 张三, Zhang San.
 func NameText(names []HumanName, w Writing) string {
-	best, rank := "", len(nameUses)+1
+	best, rank := "", 2*len(nameUses)+2
 	for i := range names {
 		n := &names[i]
 		text := n.display()
 		if n.Use == NameUseOld || text == "" || n.writing(text) != w {
 			continue
 		}
-		if r := nameRank(n.Use); r < rank {
+		if r := n.rank(); r < rank {
 			best, rank = text, r
 		}
 	}
@@ -40,13 +41,17 @@ func NameText(names []HumanName, w Writing) string {
 // nameUses in the order in which they are preferred; others come after.
 var nameUses = []string{NameUseOfficial, NameUseUsual, ""}
 
-func nameRank(use string) int {
-	for i, u := range nameUses {
-		if u == use {
-			return i
-		}
+// rank is small for what is preferred. A period with an end comes last: there is
+// no clock here to tell whether it has come.
+func (x *HumanName) rank() int {
+	rank := slices.Index(nameUses, x.Use)
+	if rank < 0 {
+		rank = len(nameUses)
 	}
-	return len(nameUses)
+	if x.Period != nil && x.Period.End != "" {
+		rank += len(nameUses) + 1
+	}
+	return rank
 }
 
 // display is the name's text, or its parts: with spaces unless they are Chinese.
@@ -85,6 +90,8 @@ func (x *HumanName) writing(text string) Writing {
 	return Alphabetic
 }
 
+// ideographic: with one Chinese character, or one that old systems put into the
+// private use area for want of a code.
 func ideographic(s string) bool {
-	return strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Han, r) })
+	return strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Han, r) || unicode.Is(unicode.Co, r) })
 }

@@ -123,15 +123,19 @@ func TestMarshalRefuses(t *testing.T) {
 	}
 	loop.Entry = []r4.BundleEntry{{Resource: loop}}
 	for name, r := range map[string]r4.Resource{
-		"nil":             nil,
-		"not a decimal":   &r4.Location{Position: &r4.LocationPosition{Longitude: `1,"x":2`}},
-		"invalid UTF-8":   &r4.Patient{Gender: "\xff"},
-		"a nil pointer":   (*r4.Patient)(nil),
-		"a nil Unknown":   (*r4.Unknown)(nil),
-		"a huge integer":  &r4.Patient{MultipleBirthInteger: r4.Ptr(huge)},
-		"Extra twice":     &r4.Patient{Extra: r4.Extra{{Name: "x", Value: []byte("1")}, {Name: "x", Value: []byte("2")}}},
-		"a cycle":         loop,
-		"broken leftover": &r4.Patient{Extra: r4.Extra{{Name: "x", Value: []byte(`1},`)}}},
+		"nil":                      nil,
+		"not a decimal":            &r4.Location{Position: &r4.LocationPosition{Longitude: `1,"x":2`}},
+		"invalid UTF-8":            &r4.Patient{Gender: "\xff"},
+		"a nil pointer":            (*r4.Patient)(nil),
+		"a nil Unknown":            (*r4.Unknown)(nil),
+		"a huge integer":           &r4.Patient{MultipleBirthInteger: r4.Ptr(huge)},
+		"Extra twice":              &r4.Patient{Extra: r4.Extra{{Name: "x", Value: []byte("1")}, {Name: "x", Value: []byte("2")}}},
+		"a field in Extra":         &r4.Patient{BirthDate: "1970", Extra: r4.Extra{{Name: "birthDate", Value: []byte(`"1980"`)}}},
+		"bad UTF-8 in eight bytes": &r4.Patient{Gender: "12345678\xff2345678"},
+		"lists too deep":           nested(70),
+		"raw too deep":             &r4.Patient{Extra: r4.Extra{{Name: "x", Value: []byte(strings.Repeat("[", r4.MaxDepth) + strings.Repeat("]", r4.MaxDepth))}}},
+		"a cycle":                  loop,
+		"broken leftover":          &r4.Patient{Extra: r4.Extra{{Name: "x", Value: []byte(`1},`)}}},
 	} {
 		_, err := r4.Marshal(r)
 		assert.Error(t, err, name)
@@ -173,6 +177,58 @@ func TestHostileSizesAreBounded(t *testing.T) { //nolint:paralleltest // allocat
 			_ = err // bounded by depth and length alone
 		})
 	}
+}
+
+// nested is an extension in an extension, n deep: objects and lists.
+func nested(n int) r4.Resource {
+	e := r4.Extension{URL: "u"}
+	for range n {
+		e = r4.Extension{URL: "u", Extension: []r4.Extension{e}}
+	}
+	return &r4.Patient{Extension: []r4.Extension{e}}
+}
+
+// What can be written can be read, to the same depth.
+func TestDepthIsOneLimit(t *testing.T) {
+	t.Parallel()
+	written := 0
+	for n := range 100 {
+		data, err := r4.Marshal(nested(n))
+		if err != nil {
+			break
+		}
+		written = n
+		requireRoundTrip(t, data)
+	}
+	assert.Equal(t, (r4.MaxDepth-3)/2, written)
+}
+
+// Every offset of what needs a look in a string, in words of eight bytes.
+func TestStringsAroundWords(t *testing.T) {
+	t.Parallel()
+	for _, special := range []string{"\x00", "\x1f", "\"", "\\", "张", "\u007f", "<", "😀"} {
+		for before := range 18 {
+			for after := range 10 {
+				s := strings.Repeat("a", before) + special + strings.Repeat("b", after)
+				data, err := r4.Marshal(&r4.Patient{Gender: s})
+				require.NoError(t, err)
+				require.True(t, json.Valid(data), "%q", data)
+				back, err := r4.Decode[*r4.Patient](data)
+				require.NoError(t, err)
+				require.Equal(t, s, back.Gender)
+			}
+		}
+	}
+}
+
+// A resourceType that comes last, again and again, does not cost depth times size.
+func TestLookingAheadIsBounded(t *testing.T) {
+	t.Parallel()
+	doc := strings.Repeat(`{"contained":[`, 60) + `{"text":"` + strings.Repeat(`\n`, 1<<20) + `","resourceType":"Basic"}` + strings.Repeat(`],"resourceType":"Patient"}`, 60)
+	_, err := r4.Unmarshal([]byte(doc))
+	require.ErrorContains(t, err, "too often")
+	few := strings.Repeat(`{"contained":[`, 8) + `{"x":1,"resourceType":"Basic"}` + strings.Repeat(`],"resourceType":"Patient"}`, 8)
+	requireRoundTrip(t, []byte(few))
 }
 
 // Three bytes of input must not buy 600 bytes of memory without end.
@@ -262,12 +318,13 @@ func TestNameInEitherWriting(t *testing.T) {
 		names           []r4.HumanName
 		han, alphabetic string
 	}{
-		"none":               {},
-		"by its letters":     {[]r4.HumanName{{Text: "张三"}, {Text: "Zhang San"}}, "张三", "Zhang San"},
-		"joined":             {[]r4.HumanName{{Family: "张", Given: []string{"三"}}, {Family: "Zhang", Given: []string{"", "San"}}}, "张三", "Zhang San"},
-		"by its extension":   {[]r4.HumanName{{Text: "张三 Zhang San", Extension: abc}}, "", "张三 Zhang San"},
-		"official first":     {[]r4.HumanName{{Use: "nickname", Text: "小三"}, {Text: "张叁"}, {Use: "official", Text: "张三"}}, "张三", ""},
-		"an old one is none": {[]r4.HumanName{{Use: "old", Text: "李三"}}, "", ""},
+		"none":                   {},
+		"by its letters":         {[]r4.HumanName{{Text: "张三"}, {Text: "Zhang San"}}, "张三", "Zhang San"},
+		"joined":                 {[]r4.HumanName{{Family: "张", Given: []string{"三"}}, {Family: "Zhang", Given: []string{"", "San"}}}, "张三", "Zhang San"},
+		"by its extension":       {[]r4.HumanName{{Text: "张三 Zhang San", Extension: abc}}, "", "张三 Zhang San"},
+		"official first":         {[]r4.HumanName{{Use: "nickname", Text: "小三"}, {Text: "张叁"}, {Use: "official", Text: "张三"}}, "张三", ""},
+		"one that ended is last": {[]r4.HumanName{{Use: "official", Text: "李四", Period: &r4.Period{End: "2001"}}, {Use: "usual", Text: "王四"}}, "王四", ""},
+		"an old one is none":     {[]r4.HumanName{{Use: "old", Text: "李三"}}, "", ""},
 	} {
 		assert.Equal(t, c.han, r4.NameText(c.names, r4.Ideographic), name)
 		assert.Equal(t, c.alphabetic, r4.NameText(c.names, r4.Alphabetic), name)

@@ -19,8 +19,18 @@ type Resource interface {
 	// ResourceMeta returns the metadata, nil when there is none.
 	ResourceMeta() *Meta
 
+	setMeta(m *Meta)
 	unmarshal(d *decoder)
 	marshal(e *encoder)
+}
+
+// MetaOf returns r's metadata and gives it some where it has none. Of an [Unknown]
+// what is changed there is not written.
+func MetaOf(r Resource) *Meta {
+	if r.ResourceMeta() == nil {
+		r.setMeta(new(Meta))
+	}
+	return r.ResourceMeta()
 }
 
 // Unmarshal decodes one resource. The dynamic type of the result follows
@@ -172,6 +182,8 @@ func (u *Unknown) ResourceID() string { return u.id }
 
 // ResourceMeta returns the metadata, nil when there is none.
 func (u *Unknown) ResourceMeta() *Meta { return u.meta }
+
+func (u *Unknown) setMeta(m *Meta) { u.meta = m }
 
 // String names the type only; Raw may be a patient's record.
 func (u *Unknown) String() string { return "r4.Unknown(" + u.typ + ")" }

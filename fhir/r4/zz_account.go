@@ -55,6 +55,8 @@ func (x *Account) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Account) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Account) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Account) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

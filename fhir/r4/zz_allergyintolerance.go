@@ -73,6 +73,8 @@ func (x *AllergyIntolerance) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *AllergyIntolerance) ResourceMeta() *Meta { return x.Meta }
 
+func (x *AllergyIntolerance) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x AllergyIntolerance) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

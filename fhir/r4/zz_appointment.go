@@ -77,6 +77,8 @@ func (x *Appointment) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Appointment) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Appointment) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Appointment) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

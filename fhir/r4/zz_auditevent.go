@@ -55,6 +55,8 @@ func (x *AuditEvent) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *AuditEvent) ResourceMeta() *Meta { return x.Meta }
 
+func (x *AuditEvent) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x AuditEvent) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

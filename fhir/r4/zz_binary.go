@@ -31,6 +31,8 @@ func (x *Binary) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Binary) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Binary) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Binary) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

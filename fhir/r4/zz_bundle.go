@@ -39,6 +39,8 @@ func (x *Bundle) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Bundle) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Bundle) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Bundle) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

@@ -85,6 +85,8 @@ func (x *CapabilityStatement) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *CapabilityStatement) ResourceMeta() *Meta { return x.Meta }
 
+func (x *CapabilityStatement) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x CapabilityStatement) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

@@ -91,6 +91,8 @@ func (x *ChargeItem) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *ChargeItem) ResourceMeta() *Meta { return x.Meta }
 
+func (x *ChargeItem) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x ChargeItem) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

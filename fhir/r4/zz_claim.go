@@ -87,6 +87,8 @@ func (x *Claim) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Claim) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Claim) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Claim) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

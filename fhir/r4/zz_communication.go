@@ -79,6 +79,8 @@ func (x *Communication) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Communication) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Communication) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Communication) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

@@ -63,6 +63,8 @@ func (x *Composition) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Composition) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Composition) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Composition) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

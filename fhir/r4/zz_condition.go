@@ -83,6 +83,8 @@ func (x *Condition) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Condition) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Condition) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Condition) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

@@ -61,6 +61,8 @@ func (x *Consent) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Consent) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Consent) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Consent) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

@@ -67,6 +67,8 @@ func (x *Coverage) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Coverage) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Coverage) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Coverage) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

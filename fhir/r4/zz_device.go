@@ -85,6 +85,8 @@ func (x *Device) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Device) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Device) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Device) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

@@ -71,6 +71,8 @@ func (x *DiagnosticReport) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *DiagnosticReport) ResourceMeta() *Meta { return x.Meta }
 
+func (x *DiagnosticReport) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x DiagnosticReport) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

@@ -65,6 +65,8 @@ func (x *DocumentReference) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *DocumentReference) ResourceMeta() *Meta { return x.Meta }
 
+func (x *DocumentReference) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x DocumentReference) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

@@ -79,6 +79,8 @@ func (x *Encounter) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Encounter) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Encounter) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Encounter) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

@@ -49,6 +49,8 @@ func (x *Flag) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Flag) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Flag) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Flag) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

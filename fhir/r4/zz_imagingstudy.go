@@ -73,6 +73,8 @@ func (x *ImagingStudy) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *ImagingStudy) ResourceMeta() *Meta { return x.Meta }
 
+func (x *ImagingStudy) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x ImagingStudy) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

@@ -65,6 +65,8 @@ func (x *Invoice) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Invoice) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Invoice) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Invoice) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

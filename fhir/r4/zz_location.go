@@ -67,6 +67,8 @@ func (x *Location) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Location) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Location) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Location) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

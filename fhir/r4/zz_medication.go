@@ -49,6 +49,8 @@ func (x *Medication) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Medication) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Medication) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Medication) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

@@ -75,6 +75,8 @@ func (x *MedicationAdministration) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *MedicationAdministration) ResourceMeta() *Meta { return x.Meta }
 
+func (x *MedicationAdministration) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x MedicationAdministration) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

@@ -85,6 +85,8 @@ func (x *MedicationDispense) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *MedicationDispense) ResourceMeta() *Meta { return x.Meta }
 
+func (x *MedicationDispense) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x MedicationDispense) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

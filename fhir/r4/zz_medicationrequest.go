@@ -101,6 +101,8 @@ func (x *MedicationRequest) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *MedicationRequest) ResourceMeta() *Meta { return x.Meta }
 
+func (x *MedicationRequest) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x MedicationRequest) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

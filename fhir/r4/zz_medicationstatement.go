@@ -71,6 +71,8 @@ func (x *MedicationStatement) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *MedicationStatement) ResourceMeta() *Meta { return x.Meta }
 
+func (x *MedicationStatement) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x MedicationStatement) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

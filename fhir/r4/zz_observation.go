@@ -107,6 +107,8 @@ func (x *Observation) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Observation) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Observation) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Observation) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

@@ -35,6 +35,8 @@ func (x *OperationOutcome) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *OperationOutcome) ResourceMeta() *Meta { return x.Meta }
 
+func (x *OperationOutcome) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x OperationOutcome) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

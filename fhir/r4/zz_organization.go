@@ -53,6 +53,8 @@ func (x *Organization) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Organization) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Organization) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Organization) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

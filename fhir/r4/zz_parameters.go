@@ -27,6 +27,8 @@ func (x *Parameters) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Parameters) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Parameters) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Parameters) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

@@ -69,6 +69,8 @@ func (x *Patient) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Patient) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Patient) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Patient) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

@@ -63,6 +63,8 @@ func (x *PaymentReconciliation) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *PaymentReconciliation) ResourceMeta() *Meta { return x.Meta }
 
+func (x *PaymentReconciliation) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x PaymentReconciliation) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

@@ -53,6 +53,8 @@ func (x *Person) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Person) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Person) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Person) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

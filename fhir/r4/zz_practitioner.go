@@ -53,6 +53,8 @@ func (x *Practitioner) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Practitioner) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Practitioner) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Practitioner) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

@@ -61,6 +61,8 @@ func (x *PractitionerRole) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *PractitionerRole) ResourceMeta() *Meta { return x.Meta }
 
+func (x *PractitionerRole) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x PractitionerRole) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

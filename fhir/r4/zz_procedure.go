@@ -97,6 +97,8 @@ func (x *Procedure) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Procedure) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Procedure) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Procedure) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

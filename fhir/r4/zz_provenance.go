@@ -55,6 +55,8 @@ func (x *Provenance) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Provenance) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Provenance) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Provenance) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

@@ -57,6 +57,8 @@ func (x *RelatedPerson) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *RelatedPerson) ResourceMeta() *Meta { return x.Meta }
 
+func (x *RelatedPerson) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x RelatedPerson) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

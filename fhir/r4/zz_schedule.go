@@ -49,6 +49,8 @@ func (x *Schedule) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Schedule) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Schedule) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Schedule) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

@@ -109,6 +109,8 @@ func (x *ServiceRequest) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *ServiceRequest) ResourceMeta() *Meta { return x.Meta }
 
+func (x *ServiceRequest) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x ServiceRequest) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

@@ -55,6 +55,8 @@ func (x *Slot) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Slot) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Slot) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Slot) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

@@ -59,6 +59,8 @@ func (x *Specimen) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Specimen) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Specimen) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Specimen) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

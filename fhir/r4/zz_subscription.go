@@ -47,6 +47,8 @@ func (x *Subscription) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Subscription) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Subscription) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Subscription) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

@@ -95,6 +95,8 @@ func (x *Task) ResourceID() string { return x.ID }
 // ResourceMeta returns the metadata, nil when there is none.
 func (x *Task) ResourceMeta() *Meta { return x.Meta }
 
+func (x *Task) setMeta(m *Meta) { x.Meta = m }
+
 // MarshalJSON encodes x as [Marshal] does.
 func (x Task) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }
 

@@ -150,6 +150,7 @@ func emitType(b *bytes.Buffer, t *goType) {
 		fmt.Fprintf(b, "// ResourceType returns %q.\nfunc (*%s) ResourceType() string { return %q }\n\n", t.name, t.name, t.name)
 		fmt.Fprintf(b, "// ResourceID returns the logical id.\nfunc (x *%s) ResourceID() string { return x.ID }\n\n", t.name)
 		fmt.Fprintf(b, "// ResourceMeta returns the metadata, nil when there is none.\nfunc (x *%s) ResourceMeta() *Meta { return x.Meta }\n\n", t.name)
+		fmt.Fprintf(b, "func (x *%s) setMeta(m *Meta) { x.Meta = m }\n\n", t.name)
 	}
 	fmt.Fprintf(b, "// MarshalJSON encodes x as [Marshal] does.\nfunc (x %s) MarshalJSON() ([]byte, error) { return marshalJSON(&x) }\n\n", t.name)
 	fmt.Fprintf(b, "// UnmarshalJSON decodes as [Unmarshal] does.\nfunc (x *%s) UnmarshalJSON(data []byte) error { return unmarshalJSON(data, x) }\n\n", t.name)
