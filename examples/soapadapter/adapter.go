@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/hospital-go/hospital"
@@ -70,25 +71,32 @@ func (a *adapter) serve(req *http.Request, body []byte) (r4.Resource, int, error
 	switch {
 	case req.Method == http.MethodPost && path == "":
 		return a.transaction(ask, body)
-	case req.Method == http.MethodPost && path == "Patient/_search":
+	case req.Method == http.MethodPost && path == "Patient/_search" && only(query, "identifier"):
 		issuer, number, _ := strings.Cut(query.Get("identifier"), "|")
 		if issuer != a.issuer {
 			return searchset(), http.StatusOK, nil // numbers of others are unknown here
 		}
 		r, err := ask(question{Action: "FindPatient", PatientNo: number})
 		return searchset(a.patients(r)...), http.StatusOK, err
-	case req.Method == http.MethodPost && path == "Appointment/_search":
-		_, number, _ := strings.Cut(query.Get("identifier"), "|")
+	case req.Method == http.MethodPost && path == "Appointment/_search" && only(query, "identifier"):
+		system, number, _ := strings.Cut(query.Get("identifier"), "|")
+		if system != his.DefaultBookingSystem {
+			return searchset(), http.StatusOK, nil
+		}
 		r, err := ask(question{Action: "FindBooking", BookingNo: number})
 		return searchset(appointments(r)...), http.StatusOK, err
-	case req.Method == http.MethodGet && typ == "Appointment" && id == "" && query.Has("slot"):
+	case req.Method == http.MethodGet && path == "Appointment" && only(query, "slot"):
 		r, err := ask(question{Action: "FindBooking", SlotNo: strings.TrimPrefix(query.Get("slot"), "Slot/")})
 		return searchset(appointments(r)...), http.StatusOK, err
 	case req.Method == http.MethodGet && typ == "Slot" && id != "":
 		return one(ask(question{Action: "FindSlot", SlotNo: id}))
-	case req.Method == http.MethodGet && typ == "Slot" && query.Has("schedule"):
+	case req.Method == http.MethodGet && path == "Slot" && only(query, "schedule", "start", "status"):
 		r, err := ask(question{Action: "FindSlot", Schedule: strings.TrimPrefix(query.Get("schedule"), "Schedule/")})
-		return searchset(matching(r, query)...), http.StatusOK, err
+		if err != nil {
+			return nil, 0, err
+		}
+		found, err := matching(r, query)
+		return searchset(found...), http.StatusOK, err
 	case req.Method == http.MethodGet && typ == "Schedule" && id != "":
 		r, err := ask(question{Action: "FindSlot", Schedule: id})
 		if err == nil && len(r.Slots) == 0 {
@@ -97,6 +105,19 @@ func (a *adapter) serve(req *http.Request, body []byte) (r4.Resource, int, error
 		return &r4.Schedule{ID: id, Meta: &r4.Meta{VersionId: "1"}}, http.StatusOK, err
 	}
 	return nil, 0, &refusal{"NOT_SUPPORTED"}
+}
+
+// only: the search is by the first parameter, and perhaps the others, and by no
+// more: a parameter that was ignored would find other people's.
+func only(query url.Values, by string, others ...string) bool {
+	for name, values := range query {
+		switch {
+		case name == by && len(values) == 1 && values[0] != "":
+		case !slices.Contains(others, name):
+			return false
+		}
+	}
+	return query.Has(by)
 }
 
 func one(r *reply, err error) (r4.Resource, int, error) {
@@ -122,18 +143,20 @@ func (a *adapter) transaction(ask func(question) (*reply, error), body []byte) (
 		e := &bundle.Entry[i]
 		switch r := e.Resource.(type) {
 		case *r4.Slot:
-			wanted, ifMatch = r, e.Request.IfMatch
+			if wanted = r; e.Request != nil {
+				ifMatch = e.Request.IfMatch
+			}
 		case *r4.Appointment:
 			act = r
 		}
 	}
-	if wanted == nil || act == nil {
+	if wanted == nil || act == nil || len(act.Participant) != 1 || act.Participant[0].Actor == nil {
 		return nil, 0, &refusal{"NOT_SUPPORTED"}
 	}
 	number, _ := r4.IdentifierValue(act.Identifier, his.DefaultBookingSystem)
 	q := question{SlotNo: wanted.ID, BookingNo: number}
 	switch {
-	case act.Status == r4.AppointmentStatusBooked && wanted.Status == r4.SlotStatusBusy && len(act.Participant) == 1:
+	case act.Status == r4.AppointmentStatusBooked && wanted.Status == r4.SlotStatusBusy:
 		if ifMatch != `W/"free"` {
 			return nil, 0, &refusal{"SLOT_TAKEN"} // it was seen in another state
 		}
@@ -147,8 +170,9 @@ func (a *adapter) transaction(ask func(question) (*reply, error), body []byte) (
 	if err != nil {
 		return nil, 0, err
 	}
-	if len(r.Slots) != 1 || len(r.Bookings) != 1 {
-		return nil, 0, &stated{why: "an acknowledgement without its records"}
+	if len(r.Slots) != 1 || len(r.Bookings) != 1 || r.Slots[0].No != q.SlotNo || r.Bookings[0].No != number ||
+		r.Bookings[0].SlotNo != q.SlotNo || (q.PatientNo != "" && r.Bookings[0].PatientNo != q.PatientNo) {
+		return nil, 0, &stated{why: "an acknowledgement without its records, or with others"}
 	}
 	out := &r4.Bundle{Type: r4.BundleTypeTransactionResponse}
 	for i := range bundle.Entry {
@@ -178,29 +202,38 @@ func slot(row slotRow) *r4.Slot {
 	}
 }
 
-// matching does what the service cannot: filter by time and status.
-func matching(r *reply, query url.Values) []r4.Resource {
+// matching does what the service cannot: filter by time and status. What it does
+// not understand, of the question or of the answer, is no "nothing there".
+func matching(r *reply, query url.Values) ([]r4.Resource, error) {
 	var out []r4.Resource
-	if r == nil {
-		return nil
-	}
 	for _, row := range r.Slots {
-		if s := query.Get("status"); s != "" && s != row.Status {
-			continue
+		span, err := r4.ParseTime(row.Start, nil)
+		if err != nil {
+			return nil, &stated{why: "a slot without a time that can be read"}
 		}
 		fits := true
-		span, err := r4.ParseTime(row.Start, nil)
 		for _, bound := range query["start"] {
-			at, err2 := r4.ParseTime(strings.TrimLeft(bound, "gelt"), nil)
-			if err != nil || err2 != nil || (bound[:2] == "ge" && span.From.Before(at.From)) || (bound[:2] == "lt" && !span.From.Before(at.From)) {
-				fits = false
+			if len(bound) < 3 {
+				return nil, &refusal{"NOT_SUPPORTED"}
 			}
+			at, err := r4.ParseTime(bound[2:], nil)
+			switch prefix := bound[:2]; {
+			case err != nil || (prefix != "ge" && prefix != "lt"):
+				return nil, &refusal{"NOT_SUPPORTED"}
+			case prefix == "ge":
+				fits = fits && !span.From.Before(at.From)
+			default:
+				fits = fits && span.From.Before(at.From)
+			}
+		}
+		if status := query.Get("status"); status != "" {
+			fits = fits && slices.Contains(strings.Split(status, ","), row.Status)
 		}
 		if fits {
 			out = append(out, slot(row))
 		}
 	}
-	return out
+	return out, nil
 }
 
 func (a *adapter) patients(r *reply) []r4.Resource {
@@ -275,8 +308,8 @@ func refuse(req *http.Request, code string) *http.Response {
 
 func answer(req *http.Request, status int, resource r4.Resource) *http.Response {
 	data, err := r4.Marshal(resource)
-	if err != nil {
-		return refuse(req, "PROCESSING")
+	if err != nil { // it may have been done: an answer that is none says neither yes nor no
+		status, data = http.StatusInternalServerError, nil
 	}
 	return &http.Response{
 		StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: req,

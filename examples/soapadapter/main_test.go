@@ -62,6 +62,9 @@ func TestOutcomesAreStated(t *testing.T) {
 		"AR":                    {200, "text/xml", response(`<Ack>AR</Ack>`), "not_executed"},
 		"no acknowledgement":    {200, "text/xml", response(``), "unknown"},
 		"another's reply":       {200, "text/xml", strings.Replace(response(`<Ack>AA</Ack>`), "M1", "M2", 1), "unknown"},
+		"two acknowledgements":  {200, "text/xml", response(`<Ack>AR</Ack><Ack>AA</Ack>`), "unknown"},
+		"two answers":           {200, "text/xml", soap(`<Response><InReplyTo>M1</InReplyTo><Ack>AR</Ack></Response><Response/>`), "unknown"},
+		"bytes of no character": {200, "text/xml", strings.Replace(response(`<Ack>AA</Ack><Patients><Name>X</Name></Patients>`), "X", "\xff\xff", 1), "unknown"},
 		"a fault":               {200, "text/xml", soap(`<s:Fault><faultcode>x</faultcode></s:Fault>`), "unknown"},
 		"a fault under 500":     {500, "text/xml", soap(`<s:Fault/>`), "unknown"},
 		"a gateway's page":      {200, "text/html", "<html>", "unknown"},
@@ -134,6 +137,46 @@ func TestVerbsOverTheAdapter(t *testing.T) {
 	for _, err := range town.desk.Departments(t.Context()) {
 		if hospital.CodeOf(err) != hospital.ErrRefused {
 			t.Errorf("what is not offered: %v", err)
+		}
+	}
+}
+
+// A search that the service cannot do is refused, not answered with nobody or with
+// everybody.
+func TestSearchesAreNotGuessed(t *testing.T) {
+	t.Parallel()
+	town, err := open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer town.close()
+	for _, c := range []struct {
+		method, path, body string
+		want               int
+	}{
+		{"POST", "/Patient/_search", "identifier=" + issuer + "|ZY010101", 200},
+		{"POST", "/Patient/_search", "name=x", 501},
+		{"POST", "/Patient/_search", "identifier=" + issuer + "|ZY010101&name=x", 501},
+		{"POST", "/Appointment/_search", "patient=Patient/1", 501},
+		{"GET", "/Appointment?slot=Slot/S1", "", 200},
+		{"GET", "/Appointment?slot=Slot/S1&patient=Patient/1", "", 501},
+		{"GET", "/Slot?schedule=Schedule/K1&status=free,busy&start=ge2026-01-01", "", 200},
+		{"GET", "/Slot?schedule=Schedule/K1&service-type=CT", "", 501},
+		{"GET", "/Slot?schedule=Schedule/K1&start=gt2026-01-01", "", 501},
+		{"POST", "", `{"resourceType":"Bundle","type":"transaction","entry":[{"resource":{"resourceType":"Slot","id":"S1"}},{"resource":{"resourceType":"Appointment"}}]}`, 501},
+	} {
+		door := town.client.Topology().Endpoints()[0].URL
+		req, err := http.NewRequestWithContext(t.Context(), c.method, door+c.path, strings.NewReader(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := newAdapter(door, issuer).RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != c.want {
+			t.Errorf("%s %s %s: %d", c.method, c.path, c.body, resp.StatusCode)
 		}
 	}
 }

@@ -64,7 +64,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "<html>Bad Gateway</html>")
 		return
 	}
-	out := reply{InReplyTo: q.MessageID, Ack: "AR"}
+	out := reply{InReplyTo: q.MessageID, Ack: []string{"AR"}}
 	if !s.take(&s.busy, q) {
 		out = s.answer(q)
 	}
@@ -90,7 +90,7 @@ func (s *service) take(what *bool, q question) bool {
 }
 
 func (s *service) answer(q question) reply {
-	out := reply{InReplyTo: q.MessageID, Ack: "AA"}
+	out := reply{InReplyTo: q.MessageID, Ack: []string{"AA"}}
 	switch q.Action {
 	case "FindPatient":
 		if p, ok := s.patients[q.PatientNo]; ok {
@@ -109,7 +109,7 @@ func (s *service) answer(q question) reply {
 	case "Book", "Cancel":
 		return s.act(q, out)
 	default:
-		out.Ack, out.Code = "AE", "NOT_SUPPORTED"
+		out.Ack, out.Code = []string{"AE"}, "NOT_SUPPORTED"
 	}
 	return out
 }
@@ -141,7 +141,7 @@ func (s *service) act(q question, out reply) reply {
 		s.executed[q.BookingNo]++
 	}
 	if refused != "" {
-		out.Ack, out.Code = "AE", refused
+		out.Ack, out.Code = []string{"AE"}, refused
 		return out
 	}
 	known.Changed = time.Now().Format(time.RFC3339Nano)

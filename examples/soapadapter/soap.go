@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/text/encoding/simplifiedchinese"
 
@@ -45,7 +46,7 @@ type question struct {
 type reply struct {
 	XMLName   xml.Name `xml:"Response"`
 	InReplyTo string
-	Ack       string
+	Ack       []string
 	Code      string `xml:",omitempty"`
 	Patients  []patientRow
 	Slots     []slotRow
@@ -83,11 +84,18 @@ func decode(data []byte, into any) error {
 	if err := newDecoder(data).Decode(&e); err != nil {
 		return errNotSOAP
 	}
+	if bytes.ContainsRune(e.Body.Inner, utf8.RuneError) {
+		return errNotSOAP // bytes that are no GB18030: a name would come out as another
+	}
 	if e.Body.Fault != nil || len(e.Body.Inner) == 0 {
 		return errNotSOAP
 	}
-	if err := xml.Unmarshal(e.Body.Inner, into); err != nil {
+	d := xml.NewDecoder(bytes.NewReader(e.Body.Inner))
+	if err := d.Decode(into); err != nil {
 		return errNotSOAP
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errNotSOAP // a second answer behind the first
 	}
 	return nil
 }
@@ -154,15 +162,17 @@ func (a *adapter) ask(ctx context.Context, q question) (*reply, error) {
 	if resp.StatusCode != http.StatusOK || media != "text/xml" || decode(data, &r) != nil || r.InReplyTo != q.MessageID {
 		return nil, &stated{failover.Unknown, "something else answered"} // a gateway, a fault half-way, another's reply
 	}
-	switch r.Ack {
-	case "AA":
-		return &r, nil
-	case "AE":
-		return nil, &refusal{r.Code}
-	case "AR":
-		return nil, &stated{failover.NotExecuted, "not processed"}
+	if len(r.Ack) == 1 {
+		switch r.Ack[0] {
+		case "AA":
+			return &r, nil
+		case "AE":
+			return nil, &refusal{r.Code}
+		case "AR":
+			return nil, &stated{failover.NotExecuted, "not processed"}
+		}
 	}
-	return nil, &stated{failover.Unknown, "an answer without acknowledgement"}
+	return nil, &stated{failover.Unknown, "no acknowledgement, or two"}
 }
 
 // outcomeOf: where no connection could be made nothing was sent; else it may have been.
