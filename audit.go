@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hospital-go/hospital/campus"
@@ -28,7 +29,8 @@ const (
 	BreakGlass Purpose = "BTG"
 )
 
-// Actor is who acts, for whom, and why.
+// Actor is who acts, for whom, and why: ID, Organization and Purpose are required
+// where a system is audited. Packages fmt and slog print it without Reason.
 type Actor struct {
 	// ID is a staff number, or the name of a program that acts by itself.
 	ID string
@@ -45,7 +47,13 @@ func As(a Actor) Option { return optionFunc(func(o *options) { o.actor = a }) }
 // Concerning says which patients a call is about, for its audit record. The verbs
 // say so themselves.
 func Concerning(patients ...campus.PatientID) Option {
-	return optionFunc(func(o *options) { o.patients = append(o.patients, patients...) })
+	return optionFunc(func(o *options) {
+		for _, p := range patients {
+			if !slices.Contains(o.patients, p) {
+				o.patients = append(o.patients, p)
+			}
+		}
+	})
 }
 
 // Concerns adds a patient to the audit record of the call in ctx: one that turned
@@ -85,7 +93,9 @@ type AuditRecord struct {
 	System          campus.SystemID
 	Campus          campus.ID
 	Actor           Actor
-	// Patients the call is about, as far as it is known; a search by name knows at its end.
+	// Patients the call is about, as far as it is known; a search by name knows at its
+	// end. One of whom only the record is known has the issuer urn:hospital-go:store:STORE
+	// and the logical id.
 	Patients []campus.PatientID
 	// Number names the act of a write.
 	Number string
@@ -104,7 +114,7 @@ type Auditor func(ctx context.Context, r AuditRecord) error
 
 // String is the record without patients and numbers.
 func (r AuditRecord) String() string {
-	return fmt.Sprintf("%s %s %s by %s for %s (%s) %s", r.Stage, r.Op, r.System, r.Actor.ID, r.Actor.Organization, r.Actor.Purpose, r.Outcome.word())
+	return fmt.Sprintf("%s %s %s by %s: %s", r.Stage, r.Op, r.System, r.Actor, r.Outcome.word())
 }
 
 // GoString prints what String does.
@@ -124,8 +134,24 @@ func (c Code) word() string {
 }
 
 func (a Actor) complete() bool {
-	return a.ID != "" && a.Purpose != "" && (a.Purpose != BreakGlass || a.Reason != "")
+	said := func(s string) bool { return strings.TrimSpace(s) != "" }
+	return said(a.ID) && said(string(a.Organization)) && said(string(a.Purpose)) &&
+		(!strings.EqualFold(string(a.Purpose), string(BreakGlass)) || said(a.Reason))
 }
+
+// String is the actor without the Reason, which may speak of a patient.
+func (a Actor) String() string {
+	return fmt.Sprintf("%s for %s (%s)", a.ID, a.Organization, a.Purpose)
+}
+
+// GoString prints what String does.
+func (a Actor) GoString() string { return a.String() }
+
+// Format prints what String does, for every verb.
+func (a Actor) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, a.String()) }
+
+// LogValue prints what String does.
+func (a Actor) LogValue() slog.Value { return slog.StringValue(a.String()) }
 
 // auditStart records that a call begins, where that is required, and refuses it
 // where that cannot be done.
@@ -134,7 +160,7 @@ func (c *Client) auditStart(ctx context.Context, call *call, interaction string)
 		return nil
 	}
 	if !call.actor.complete() {
-		return Refuse(ErrInvalidArgument, "this system is audited: say who acts and why with hospital.As, and give a break-glass its Reason")
+		return Refuse(ErrInvalidArgument, "this system is audited: say with hospital.As who acts, for whom and why, and give a break-glass its Reason")
 	}
 	if err := c.record(ctx, call, AuditStarted, interaction, nil); err != nil {
 		return ErrNotAudited

@@ -2,10 +2,12 @@ package hospital_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -90,6 +92,19 @@ func TestAuditRecordsEveryCall(t *testing.T) {
 			}},
 			{"his.Book", "", hospital.ErrConflict, []campus.PatientID{id}, func() error {
 				_, err := desk.Book(t.Context(), his.BookRequest{Number: hospital.NewNumber(), Patient: id, Slot: slots[0]}, as)
+				return err
+			}},
+			{"fhir", "read Patient", hospital.ErrNotFound, nil, func() error {
+				_, _, err := fhir.Read[*r4.Patient](t.Context(), client.FHIR(campus.HIS, as), "nobody")
+				return err
+			}},
+			{"http", "GET", hospital.ErrNotFound, nil, func() error {
+				req, err := newRequest(t.Context(), "http://his.hospital.invalid/Patient/nobody")
+				require.NoError(t, err)
+				resp, err := client.HTTP(campus.HIS, as).Do(req)
+				if err == nil {
+					err = cmp.Or(resp.Body.Close(), error(hospital.ErrNotFound))
+				}
 				return err
 			}},
 			{"his.FindPatients", "", "", []campus.PatientID{id}, func() error {
@@ -180,8 +195,11 @@ func TestAuditRefuses(t *testing.T) {
 			for why, as := range map[string][]hospital.Option{
 				"nobody":                     nil,
 				"no name":                    {hospital.As(hospital.Actor{Purpose: hospital.Treatment})},
-				"no purpose":                 {hospital.As(hospital.Actor{ID: "N1"})},
-				"a break-glass without word": {hospital.As(hospital.Actor{ID: "N1", Purpose: hospital.BreakGlass})},
+				"no purpose":                 {hospital.As(hospital.Actor{ID: "N1", Organization: "group"})},
+				"for nobody":                 {hospital.As(hospital.Actor{ID: "N1", Purpose: hospital.Treatment})},
+				"a blank":                    {hospital.As(hospital.Actor{ID: " ", Organization: "group", Purpose: hospital.Treatment})},
+				"a break-glass of blanks":    {hospital.As(hospital.Actor{ID: "N1", Organization: "group", Purpose: "btg", Reason: " \t"})},
+				"a break-glass without word": {hospital.As(hospital.Actor{ID: "N1", Organization: "group", Purpose: hospital.BreakGlass})},
 			} {
 				require.Equal(t, hospital.ErrInvalidArgument, hospital.CodeOf(call(as...)), "%s, %s", name, why)
 			}
@@ -255,16 +273,60 @@ func TestAuditAtTheEnd(t *testing.T) {
 	})
 }
 
+// A verb that panics leaves no call open; a body that is cut was no success; a
+// client kept from another system's call escapes nobody's audit.
+func TestAuditCannotBeEscaped(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &auditLog{}
+		hosp, client := openAudited(t, l)
+		op := hospital.Op{Name: "x.Read", System: campus.HIS}
+		read := func(do func(ctx context.Context, f *fhir.Client) (int, error)) (int, error) {
+			return hospital.Read(t.Context(), client, op, do, hospital.As(nurse))
+		}
+		assert.Panics(t, func() {
+			_, _ = read(func(context.Context, *fhir.Client) (int, error) { panic("a verb's fault") })
+		})
+		got := l.take()
+		require.Len(t, got, 2)
+		assert.Equal(t, hospital.ErrInternal, got[1].Outcome)
+
+		var kept *fhir.Client
+		_, err := read(func(_ context.Context, f *fhir.Client) (int, error) { kept = f; return 0, nil })
+		require.NoError(t, err)
+		before := len(hosp.Ledger().Entries())
+		_, err = hospital.Read(t.Context(), client, hospital.Op{Name: "x.EMR", System: campus.EMR}, func(ctx context.Context, _ *fhir.Client) (int, error) {
+			_, _, err := fhir.Read[*r4.Patient](ctx, kept, "1001")
+			return 0, err
+		})
+		require.ErrorIs(t, err, hospital.ErrInvalidArgument)
+		assert.Len(t, hosp.Ledger().Entries(), before)
+		l.take()
+
+		hosp.Break(fakes.Rule{When: fakes.When{Interaction: "read"}, Do: fakes.Action{CutAfter: 20}})
+		req, err := newRequest(t.Context(), "http://his.hospital.invalid/Patient/1001")
+		require.NoError(t, err)
+		resp, err := client.HTTP(campus.HIS, hospital.As(nurse)).Do(req)
+		require.NoError(t, err)
+		_, err = io.ReadAll(resp.Body)
+		require.Error(t, err)
+		require.NoError(t, resp.Body.Close())
+		got = l.take()
+		require.Len(t, got, 2)
+		assert.Equal(t, hospital.ErrUnavailable, got[1].Outcome)
+	})
+}
+
 // An audit record names a patient on purpose, and only to those who ask for its fields.
 func TestAuditRecordsDoNotPrintPatients(t *testing.T) {
 	t.Parallel()
 	r := hospital.AuditRecord{
-		Stage: hospital.AuditEnded, Op: "his.Patient", Actor: nurse, Number: "MARKNUM7",
+		Stage: hospital.AuditEnded, Op: "his.Patient", Actor: hospital.Actor{ID: "N1", Reason: "MARKTEXT"}, Number: "MARKNUM7",
 		Patients: []campus.PatientID{{Issuer: "i", Value: "MARKNUM7"}},
 	}
 	var b bytes.Buffer
 	slog.New(slog.NewJSONHandler(&b, nil)).Info("x", "record", r)
-	text := b.String() + fmt.Sprintf("%v %+v %#v %s %q %v", r, r, r, r, r, &r)
+	text := fmt.Sprint(hospital.Actor{ID: "N1", Reason: "MARK"}) + fmt.Sprintf("%+v %#v", r.Actor, r.Actor) + b.String() + fmt.Sprintf("%v %+v %#v %s %q %v", r, r, r, r, r, &r)
 	assert.NotContains(t, text, "MARK")
 	assert.Contains(t, text, "his.Patient")
 	whole, err := json.Marshal(r)
@@ -309,10 +371,10 @@ func TestAuditOfResolve(t *testing.T) {
 		_, err := his.New(client).Register(t.Context(), his.RegisterRequest{ID: id, Patient: person}, hospital.As(nurse))
 		require.ErrorIs(t, err, hospital.ErrOutcomeUnknown)
 		l.take()
-		time.Sleep(time.Minute) //nolint:forbidigo // synctest bubble
 		mend()
 		var e *hospital.Error
 		require.ErrorAs(t, err, &e)
+		time.Sleep(time.Minute) //nolint:forbidigo // synctest bubble
 		happened, err := e.Resolve(t.Context())
 		require.NoError(t, err)
 		assert.True(t, happened)

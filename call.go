@@ -48,11 +48,25 @@ func Read[T any](ctx context.Context, c *Client, op Op, do func(ctx context.Cont
 	if err := c.ready(ctx, call, readKind(op.Consistency)); err != nil {
 		return none, end(err)
 	}
+	end, always := whole(end)
+	defer always(ErrInternal)
 	v, err := do(ctx, f)
 	if err != nil {
 		return none, end(err)
 	}
 	return v, end(nil)
+}
+
+// whole ends a call also when its verb panics, so that its span and record do not
+// stay open.
+func whole(end func(error) error) (once func(error) error, always func(error)) {
+	ended := false
+	once = func(err error) error { ended = true; return end(err) }
+	return once, func(err error) {
+		if !ended {
+			_ = end(err)
+		}
+	}
 }
 
 // Stream is [Read] for many: the sequence ends after its first error. The span
@@ -65,15 +79,10 @@ func Stream[T any](ctx context.Context, c *Client, op Op, do func(ctx context.Co
 			yield(none, end(err))
 			return
 		}
-		ended := false
-		defer func() { // also when the loop's body panics
-			if !ended {
-				_ = end(nil)
-			}
-		}()
+		end, always := whole(end)
+		defer always(nil) // what was shown was shown, however the loop is left
 		for v, err := range do(ctx, f) {
 			if err != nil {
-				ended = true
 				yield(none, end(err))
 				return
 			}
@@ -119,11 +128,14 @@ func Write[T any](ctx context.Context, c *Client, op Op, number string, send, fi
 	_, overall := op.Class.times()
 	limited, cancel := context.WithTimeout(ctx, overall)
 	defer cancel()
-	w := &write[T]{client: c, f: f, call: call, number: number, send: send, find: find, settledAt: c.lost.until(op, number)}
+	w := &write[T]{client: c, f: f, call: call, number: number, send: send, find: find}
+	w.settledAt, call.lostIn = c.lost.until(op, number)
+	end, always := whole(end)
+	defer always(ErrOutcomeUnknown)
 	v, err := w.run(limited)
 	err = end(err)
 	if w.name(err) {
-		c.lost.note(op, number, w.settledAt)
+		c.lost.note(op, number, lostWrite{at: w.settledAt, in: call.lostIn})
 	} else {
 		c.lost.forget(op, number)
 	}
@@ -189,12 +201,18 @@ func (w *write[T]) confirm(ctx context.Context, cause error) (v T, again bool, e
 	if w.settledAt.IsZero() {
 		return v, false, cause // refused, and never done
 	}
+	if w.call.askedElsewhere() { // a description that came meanwhile leads to another store
+		return v, false, ErrOutcomeUnknown
+	}
 	if !sleepUntil(ctx, w.settledAt) {
 		return v, false, ErrOutcomeUnknown
 	}
 	v, err = w.find(ctx, w.f)
 	if !absent(err) {
 		return v, false, w.unlessFound(err)
+	}
+	if w.call.askedElsewhere() {
+		return v, false, ErrOutcomeUnknown
 	}
 	return v, codeOf(cause) == ErrOutcomeUnknown, cause
 }
@@ -236,21 +254,27 @@ func (w *write[T]) resolve(e *Error) func(ctx context.Context) (bool, error) {
 		if err := w.client.auditStart(ctx, w.call, "resolve"); err != nil {
 			return false, wrap(err, w.call)
 		}
-		asked := time.Now()
-		_, err := w.find(context.WithValue(ctx, callKey{}, w.call), w.f)
+		happened, err := w.look(ctx, e, settledAt)
 		w.client.auditEnd(ctx, w.call, "resolve", err)
-		switch {
-		case err == nil:
-			return true, nil
-		case !absent(err):
-			return false, wrap(err, w.call)
-		case asked.Before(settledAt):
-			again := *e
-			again.RetryAfter = max(0, time.Until(settledAt))
-			return false, &again
-		}
-		return false, nil
+		return happened, err
 	}
+}
+
+// look asks what became of the act, at a time of its own.
+func (w *write[T]) look(ctx context.Context, e *Error, settledAt time.Time) (bool, error) {
+	asked := time.Now()
+	_, err := w.find(context.WithValue(ctx, callKey{}, w.call), w.f)
+	switch {
+	case err == nil:
+		return true, nil
+	case !absent(err):
+		return false, wrap(err, w.call)
+	case asked.Before(settledAt), w.call.askedElsewhere():
+		again := *e
+		again.RetryAfter = max(0, time.Until(settledAt))
+		return false, &again
+	}
+	return false, nil
 }
 
 func absent(err error) bool { return err != nil && codeOf(err) == ErrNotFound }
@@ -289,17 +313,19 @@ type lostWrites struct {
 type lostWrite struct {
 	op string
 	at time.Time
+	in storeEpoch
 }
 
 func lostKey(op Op, number string) string { return string(op.System) + "|" + number }
 
-func (l *lostWrites) until(op Op, number string) time.Time {
+func (l *lostWrites) until(op Op, number string) (time.Time, storeEpoch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.all[lostKey(op, number)].at
+	lost := l.all[lostKey(op, number)]
+	return lost.at, lost.in
 }
 
-func (l *lostWrites) note(op Op, number string, at time.Time) {
+func (l *lostWrites) note(op Op, number string, lost lostWrite) {
 	if number == "" {
 		return
 	}
@@ -311,7 +337,7 @@ func (l *lostWrites) note(op Op, number string, at time.Time) {
 	now := time.Now()
 	maps.DeleteFunc(l.all, func(_ string, w lostWrite) bool { return w.at.Before(now) })
 	key := lostKey(op, number)
-	l.all[key] = lostWrite{op.Name, later(at, l.all[key].at)}
+	l.all[key] = lostWrite{op.Name, later(lost.at, l.all[key].at), lost.in}
 }
 
 // forget is for the operation that was lost; another one with its number knows

@@ -76,7 +76,7 @@ type bindable interface {
 // renewable credentials may have a better token after a refusal.
 type renewable interface {
 	// refused is told of a 401 to a request it authorized; true: try once more.
-	refused(req *http.Request) bool
+	refused(ctx context.Context, req *http.Request) bool
 }
 
 // credentials are a client's, bound to it.
@@ -117,7 +117,7 @@ func (c *Client) authorize(ctx context.Context, e *campus.Endpoint, req *http.Re
 	return nil
 }
 
-func (c *Client) refused(_ context.Context, e *campus.Endpoint, req *http.Request) bool {
+func (c *Client) refused(ctx context.Context, e *campus.Endpoint, req *http.Request) bool {
 	r, ok := c.credentials.of(e).(renewable)
-	return ok && r.refused(req)
+	return ok && r.refused(ctx, req)
 }

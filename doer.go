@@ -2,11 +2,15 @@ package hospital
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/google/uuid"
 
@@ -36,8 +40,8 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	if d.fixed != nil {
 		c = d.fixed.another()
 	}
-	if c == nil {
-		return nil, &Error{Code: ErrInvalidArgument, System: d.system, Op: i.Template()}
+	if c == nil || c.op.System != d.system { // kept from another call, whose audit it would escape
+		return nil, &Error{Code: ErrInvalidArgument, System: d.system, Op: i.Template(), Reason: "a client belongs to the call that got it"}
 	}
 	if d.client.Topology().System(d.system) == nil {
 		return nil, campus.ErrUnknownSystem
@@ -61,6 +65,9 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	if fc.Kind == campus.Write {
 		c.note(err)
 	}
+	if err == nil {
+		c.heard(resp)
+	}
 	if err != nil && i.Previous != nil {
 		err = fmt.Errorf("%w: %w", fhir.ErrCursorLost, err)
 	}
@@ -73,13 +80,32 @@ func (d *doer) do(ctx context.Context, c *call, fc *failover.Call, req *http.Req
 		return d.client.engine.Do(ctx, fc, req)
 	}
 	if err := d.client.auditStart(ctx, c, fc.Template); err != nil {
+		d.client.auditEnd(ctx, c, fc.Template, err)
 		return nil, err
 	}
 	ctx, end := d.client.tracer.StartCall(ctx, c.op.Name, d.system, c.campus)
 	resp, err := d.client.engine.Do(ctx, fc, req)
 	end(string(codeOf(err)))
-	d.client.auditEnd(ctx, c, fc.Template, err)
+	d.client.auditEnd(ctx, c, fc.Template, refusedBy(resp, err))
 	return resp, err
+}
+
+// refusedBy is what an answer's status makes of a call, for the record.
+func refusedBy(resp *http.Response, err error) error {
+	if err != nil {
+		return err
+	}
+	switch status := resp.StatusCode; {
+	case status < 400:
+		return nil
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return ErrForbidden
+	case status == http.StatusNotFound, status == http.StatusGone:
+		return ErrNotFound
+	case status == http.StatusConflict, status == http.StatusPreconditionFailed:
+		return ErrConflict
+	}
+	return ErrRefused
 }
 
 // describe maps Op and Interaction to a failover.Call.
@@ -135,7 +161,7 @@ func (d *doer) confine(ctx context.Context, fc *failover.Call) error {
 	}
 	for _, hop := range route {
 		if s := hop.Endpoint.StoreOf(); s.ID == from.Store && s.Epoch == from.Epoch {
-			fc.Store = from.Store
+			fc.Store, fc.Epoch = from.Store, from.Epoch
 			return nil
 		}
 	}
@@ -196,7 +222,7 @@ func (c *Client) Names(origin Origin, ref *r4.Reference, typ, id string) bool {
 func (d *doer) locate(fc *failover.Call, i fhir.Interaction, req *http.Request) (*url.URL, error) {
 	if i.Previous != nil {
 		origin := failover.OriginOf(i.Previous)
-		fc.Store = origin.Store
+		fc.Store, fc.Epoch = origin.Store, origin.Epoch
 		if !i.Restart {
 			fc.Endpoint = origin.Endpoint
 			return d.client.relative(origin.Endpoint, req.URL)
@@ -227,10 +253,11 @@ func (c *Client) relative(id campus.EndpointID, u *url.URL) (*url.URL, error) {
 // nameCampus puts the campus where the system expects it. Links a server sent
 // already carry what it wants.
 func (c *Client) nameCampus(req *http.Request, system campus.SystemID, id campus.ID, followed bool) {
-	by := c.Topology().System(system).CampusBy
-	if by.In == "" {
-		return
+	described := c.Topology().System(system)
+	if described == nil || described.CampusBy.In == "" {
+		return // a system that has just left the topology is refused by the engine
 	}
+	by := described.CampusBy
 	word := by.Word(id)
 	switch by.In {
 	case "header":
@@ -303,6 +330,7 @@ func (t *plainTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	c := t.fixed.another()
 	if err := t.client.auditStart(req.Context(), c, req.Method); err != nil {
+		t.client.auditEnd(req.Context(), c, req.Method, err)
 		return nil, wrap(err, c)
 	}
 	out := req.WithContext(req.Context())
@@ -324,11 +352,39 @@ func (t *plainTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := t.client.engine.Do(ctx, fc, out.WithContext(ctx))
 	end(string(codeOf(err)))
-	t.client.auditEnd(ctx, c, req.Method, err)
 	if err != nil {
+		t.client.auditEnd(ctx, c, req.Method, err)
 		return nil, wrap(err, c)
 	}
+	resp.Body = &recorded{ReadCloser: resp.Body, outcome: refusedBy(resp, nil), end: func(err error) { t.client.auditEnd(ctx, c, req.Method, err) }}
 	return resp, nil
+}
+
+// recorded is a body whose call is recorded when it ends: one that was cut was not
+// a success.
+type recorded struct {
+	io.ReadCloser
+	outcome error
+	end     func(error)
+	once    sync.Once
+}
+
+// Read reads.
+func (r *recorded) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.outcome = cmp.Or(r.outcome, error(ErrUnavailable))
+	}
+	if err != nil {
+		r.once.Do(func() { r.end(r.outcome) })
+	}
+	return n, err
+}
+
+// Close closes.
+func (r *recorded) Close() error {
+	r.once.Do(func() { r.end(r.outcome) })
+	return r.ReadCloser.Close()
 }
 
 func (t *plainTransport) refuses(req *http.Request) Code {

@@ -278,7 +278,7 @@ func wrap(err error, c *call) error {
 	if errors.As(err, &lost) {
 		e.DataCenter, e.Status, e.Attempts, e.RetryAfter = lost.DataCenter, lost.Status, lost.Attempts, lost.RetryAfter
 		e.cause = lost.Context
-		if token := (*Error)(nil); errors.As(lost.Authorize, &token) {
+		if token := (*Error)(nil); errors.As(lost.AuthorizeError(), &token) {
 			e.Reason, e.RetryAfter = token.Reason, token.RetryAfter
 		}
 		if wait := time.Until(lost.SettledAt); e.Code == ErrOutcomeUnknown && wait > 0 {

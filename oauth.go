@@ -112,6 +112,7 @@ type token struct {
 	header           string
 	born             time.Time
 	renewAt, expires time.Time
+	refused          atomic.Bool // by somebody, so that another is worth asking for
 }
 
 // tokenSource is one OAuth2 credential of one client.
@@ -120,8 +121,10 @@ type tokenSource struct {
 	client *Client
 	method jwt.SigningMethod
 
-	current atomic.Pointer[token]
-	group   singleflight.Group
+	current  atomic.Pointer[token]
+	group    singleflight.Group
+	byServer atomic.Bool // the last assertion was by the server's clock, which is not ours
+	ownClock atomic.Bool // assertions by our clock, because that was refused
 
 	mu     sync.Mutex
 	failed error // why there is none, until then
@@ -144,18 +147,21 @@ func (t *tokenSource) Authorize(ctx context.Context, _ *campus.Endpoint, req *ht
 	return nil
 }
 
-// refused drops a token that was refused, unless it is too young for its age to
-// be the reason; somebody may have a newer one already.
-func (t *tokenSource) refused(req *http.Request) bool {
-	have := t.current.Load()
-	if have == nil || have.header != req.Header.Get("Authorization") {
+// refused asks for another token than the one that was refused, unless that is too
+// young for its age to be the reason; somebody may have a newer one already. The
+// old one stays for everybody else until there is another: a single server's
+// refusal must not leave all of them without.
+func (t *tokenSource) refused(ctx context.Context, req *http.Request) bool {
+	have, used := t.current.Load(), req.Header.Get("Authorization")
+	if have == nil || have.header != used {
 		return true
 	}
 	if time.Since(have.born) < youngToken || t.resting(time.Now()) != nil {
 		return false
 	}
-	t.current.CompareAndSwap(have, nil)
-	return true
+	have.refused.Store(true)
+	fresh, err := t.wait(ctx)
+	return err == nil && fresh.header != used
 }
 
 // resting is why the token server is not asked just now.
@@ -184,7 +190,7 @@ func (t *tokenSource) wait(ctx context.Context) (*token, error) {
 // fetch asks for a token, once however many ask. It goes on when its caller gives up.
 func (t *tokenSource) fetch(ctx context.Context) <-chan singleflight.Result {
 	return t.group.DoChan("", func() (any, error) {
-		if have := t.current.Load(); have != nil && time.Now().Before(have.renewAt) {
+		if have := t.current.Load(); have != nil && time.Now().Before(have.renewAt) && !have.refused.Load() {
 			return have, nil // it came just now
 		}
 		got, err := t.ask(context.WithoutCancel(ctx))
@@ -238,6 +244,7 @@ func (t *tokenSource) ask(ctx context.Context) (*token, error) {
 	answer, problem := readToken(body)
 	switch {
 	case resp.StatusCode != http.StatusOK:
+		t.ownClock.Store(t.byServer.Load()) // a clock that a gateway told wrongly is not believed twice
 		return nil, t.fail("the token server refused: "+answer.reason(), resp.StatusCode)
 	case problem != "":
 		return nil, t.fail(problem, resp.StatusCode)
@@ -252,7 +259,7 @@ func (t *tokenSource) campus() campus.ID {
 	if t.client.config.Campus != "" {
 		return t.client.config.Campus
 	}
-	return t.client.config.Topology.Campuses[0].ID
+	return t.client.Topology().Campuses()[0]
 }
 
 // explain says in fixed words why no answer came.
@@ -261,7 +268,7 @@ func (t *tokenSource) explain(err error) error {
 	if !errors.As(err, &lost) {
 		return t.fail("the topology has no way to the token server", 0)
 	}
-	if own := (*Error)(nil); errors.As(lost.Authorize, &own) {
+	if own := (*Error)(nil); errors.As(lost.AuthorizeError(), &own) {
 		return own
 	}
 	switch lost.Fault {
@@ -286,7 +293,12 @@ func (t *tokenSource) authenticate(ctx context.Context, e *campus.Endpoint, req 
 		if audience == "" {
 			audience = e.Base().String()
 		}
-		assertion, err := t.assertion(audience, failover.ServerTime(ctx))
+		now := failover.ServerTime(ctx)
+		if t.ownClock.Load() {
+			now = time.Now()
+		}
+		t.byServer.Store(time.Until(now).Abs() > time.Second)
+		assertion, err := t.assertion(audience, now)
 		if err != nil {
 			return t.fail("the key cannot sign", 0)
 		}

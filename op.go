@@ -3,6 +3,7 @@ package hospital
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -145,8 +146,10 @@ type call struct {
 
 	mu        sync.Mutex
 	patients  []campus.PatientID
-	wrote     bool      // a write of this call reached a server, or may have
-	settledAt time.Time // when the last of those of unknown outcome has surely ended
+	wrote     bool       // a write of this call reached a server, or may have
+	settledAt time.Time  // when the last of those of unknown outcome has surely ended
+	lostIn    storeEpoch // where that was sent
+	asked     storeEpoch // who answered last
 }
 
 // note remembers what became of a write, so that whatever happens afterwards is
@@ -160,7 +163,24 @@ func (c *call) note(err error) {
 		c.wrote = true
 	case errors.As(err, &lost) && lost.Outcome == failover.Unknown:
 		c.wrote, c.settledAt = true, later(c.settledAt, lost.SettledAt)
+		c.lostIn = storeEpoch{lost.Store, lost.Epoch}
 	}
+}
+
+// heard remembers who answered.
+func (c *call) heard(resp *http.Response) {
+	o := failover.OriginOf(resp)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = storeEpoch{o.Store, o.Epoch}
+}
+
+// askedElsewhere: a lost write went to one store, or epoch, and a look to another.
+// That nothing is there says nothing then.
+func (c *call) askedElsewhere() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lostIn != (storeEpoch{}) && c.asked != (storeEpoch{}) && c.lostIn != c.asked
 }
 
 func (c *call) written() (wrote bool, settledAt time.Time) {

@@ -1,7 +1,9 @@
 package campus
 
 import (
+	"maps"
 	"net/url"
+	"slices"
 	"time"
 )
 
@@ -214,6 +216,9 @@ func (t *Topology) Version() int64 { return t.version }
 
 // Campus returns the campus, nil when it is unknown. It must not be changed.
 func (t *Topology) Campus(id ID) *Campus { return t.campuses[id] }
+
+// Campuses returns every campus's ID, in order.
+func (t *Topology) Campuses() []ID { return slices.Sorted(maps.Keys(t.campuses)) }
 
 // System returns the system, nil when it is unknown. It must not be changed.
 func (t *Topology) System(id SystemID) *System { return t.systems[id] }

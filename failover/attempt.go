@@ -131,26 +131,34 @@ func (r *run) wait(s *site) bool {
 func (r *run) attempt(s *site, t ticket) (*http.Response, error) {
 	r.attempts++
 	f := &flight{
-		site: s, ticket: t, start: time.Now(),
+		site: s, ticket: t, start: time.Now(), end: func() {},
 		attempt: Attempt{Call: r.call, Endpoint: s.endpoint, Method: r.req.Method, N: r.attempts, Reason: r.reason(s)},
 	}
+	handed := false
+	defer func() { // also when a hook or a credential panics
+		if !handed {
+			f.end()
+			s.release()
+		}
+	}()
 	r.last = s
-	ctx, cancel := r.attemptContext()
 	header := r.req.Header.Clone()
 	if header == nil {
 		header = http.Header{}
 	}
+	f.ctx = r.ctx
 	if hook := r.client.options.Hooks.AttemptStart; hook != nil {
-		ctx = hook(ctx, f.attempt, header)
+		f.ctx = hook(f.ctx, f.attempt, header)
 	}
-	f.ctx = ctx
 	resp, v := r.send(f, header)
 	if r.call.MaxBody > 0 || resp == nil {
-		cancel()
+		handed = true
+		f.end()
 		s.release()
 		return r.finish(f, resp, v)
 	}
-	resp.Body = &endBody{ReadCloser: resp.Body, end: func() { cancel(); s.release() }}
+	handed = true
+	resp.Body = &endBody{ReadCloser: resp.Body, end: func() { f.end(); s.release() }}
 	return r.finish(f, resp, v)
 }
 
@@ -161,16 +169,19 @@ type flight struct {
 	attempt Attempt
 	ctx     context.Context //nolint:containedctx // the attempt's own, for its time
 	start   time.Time
+	end     func() // its time
+	status  int
 	auth    error // what Authorize said
 }
 
 // send builds, authorizes and sends the request and judges what came of it.
 func (r *run) send(f *flight, header http.Header) (*http.Response, Verdict) {
 	s, w := f.site, &wire{adapter: f.site.adapter}
-	req, err := r.build(w.watch(f.ctx), s, header)
+	req, err := r.build(f.ctx, s, header)
 	if err != nil {
 		return nil, Verdict{Outcome: NotSent, Fault: FaultBody}
 	}
+	asked := *req.URL // a credential may sign into the URL
 	if authorize := r.client.options.Authorize; authorize != nil {
 		if err := authorize(f.ctx, s.endpoint, req); err != nil {
 			if req.Body != nil {
@@ -180,13 +191,20 @@ func (r *run) send(f *flight, header http.Header) (*http.Response, Verdict) {
 			return nil, Verdict{Outcome: NotSent, Fault: FaultAuth}
 		}
 	}
-	resp, err := s.transport(r.call).RoundTrip(req)
+	// The attempt's time begins now: a slow token server is not this endpoint's fault.
+	f.start = time.Now()
+	if r.call.AttemptTimeout > 0 {
+		f.ctx, f.end = context.WithTimeout(f.ctx, r.call.AttemptTimeout)
+	}
+	resp, err := s.transport(r.call).RoundTrip(req.WithContext(w.watch(f.ctx)))
 	if err != nil {
 		return nil, w.verdict(f.ctx, err)
 	}
-	resp.Request = r.shown(s, req)
+	resp.Request = r.shown(s, req, &asked)
+	f.status = resp.StatusCode
 	v := r.read(f.ctx, s, resp)
-	if resp.StatusCode == http.StatusUnauthorized && (v.Outcome == Rejected || r.call.Repeat == Safe) {
+	// Whoever asks for credentials has let nothing through; else only a read is sent again.
+	if resp.StatusCode == http.StatusUnauthorized && (r.call.Repeat == Safe || (v.Outcome == Rejected && resp.Header.Get("WWW-Authenticate") != "")) {
 		r.renew = r.mayRenew() && r.client.options.Refused(f.ctx, s.endpoint, req)
 	}
 	return resp, v
@@ -206,13 +224,6 @@ func (r *run) reason(s *site) string {
 		return "retry"
 	}
 	return "failover"
-}
-
-func (r *run) attemptContext() (context.Context, context.CancelFunc) {
-	if r.call.AttemptTimeout > 0 {
-		return context.WithTimeout(r.ctx, r.call.AttemptTimeout)
-	}
-	return r.ctx, func() {}
 }
 
 // build makes the request for the wire: our address, headers of its own.
@@ -251,7 +262,7 @@ func target(base, u *url.URL) *url.URL {
 
 // shown is the request that callers find in the response: who answered and at
 // which address, without the credentials that were sent.
-func (r *run) shown(s *site, req *http.Request) *http.Request {
+func (r *run) shown(s *site, req *http.Request, asked *url.URL) *http.Request {
 	e := s.endpoint
 	o := Origin{
 		Campus: r.call.Campus, System: e.System, DataCenter: e.DataCenter, Environment: e.Environment,
@@ -261,7 +272,7 @@ func (r *run) shown(s *site, req *http.Request) *http.Request {
 	if e.StoreOf().ReplicaOf != "" {
 		o.Lag = e.StoreOf().Lag
 	}
-	shown := &http.Request{Method: req.Method, URL: req.URL}
+	shown := &http.Request{Method: req.Method, URL: asked}
 	return shown.WithContext(withOrigin(context.Background(), o))
 }
 
@@ -338,7 +349,7 @@ func (r *run) finish(f *flight, resp *http.Response, v Verdict) (*http.Response,
 	}
 	r.charge(f, v, now)
 	if resp != nil && v.Outcome >= Rejected {
-		f.site.clock.heard(resp.Header.Get("Date"), f.start, now)
+		f.site.clock.heard(resp.Header, f.start, now)
 	}
 	if r.renew {
 		return r.oncemore(f, resp, v, status)
@@ -355,7 +366,7 @@ func (r *run) finish(f *flight, resp *http.Response, v Verdict) (*http.Response,
 		return resp, nil
 	}
 	err := r.failure(f.site, v, status)
-	err.Authorize = f.auth
+	err.authorize = f.auth
 	if resp != nil {
 		err.RetryAfter = retryAfter(resp.Header, now)
 		if v.Fault == FaultOverload && err.RetryAfter > 0 {
@@ -372,7 +383,9 @@ func (r *run) finish(f *flight, resp *http.Response, v Verdict) (*http.Response,
 func (r *run) oncemore(f *flight, resp *http.Response, v Verdict, status int) (*http.Response, error) {
 	r.renewed, r.again = true, true
 	r.tried = r.tried[:len(r.tried)-1]
-	r.keep(r.failure(f.site, v, status), f.site.endpoint.Contract)
+	if r.err != nil { // a refusal that is not the last word explains nothing
+		r.keep(r.failure(f.site, v, status), f.site.endpoint.Contract)
+	}
 	discard(resp)
 	return nil, errAttempt
 }
@@ -392,7 +405,7 @@ func (r *run) mayHaveRun() bool {
 func (r *run) failure(s *site, v Verdict, status int) *Error {
 	e := &Error{Outcome: v.Outcome, Fault: v.Fault, Status: status, Attempts: r.attempts, Err: ErrUnavailable}
 	if s != nil {
-		e.Endpoint, e.DataCenter = s.endpoint.ID, s.endpoint.DataCenter
+		e.Endpoint, e.DataCenter, e.Store, e.Epoch = s.endpoint.ID, s.endpoint.DataCenter, s.endpoint.Store, s.endpoint.StoreOf().Epoch
 	}
 	if r.ctx.Err() != nil {
 		e.Context = r.ctx.Err()
@@ -428,7 +441,7 @@ func (r *run) keep(err *Error, c campus.Contract) {
 		r.err.SettledAt = time.Now()
 	case r.mayHaveRun() && err.SettledAt.After(r.err.SettledAt):
 		r.err.SettledAt = err.SettledAt
-	case r.err == nil || (err.Outcome == Unknown && r.err.Outcome != Unknown):
+	case r.err == nil || (err.Outcome == Unknown && r.err.Outcome != Unknown), r.err.Outcome == Rejected:
 		r.err = err
 	}
 }
@@ -438,6 +451,9 @@ func (r *run) goOn(s *site, v Verdict) bool {
 		return false
 	}
 	limit := min(max(len(r.route), minAttempts), maxAttempts)
+	if r.renewed {
+		limit++ // the refusal took nobody's turn
+	}
 	again, proof := mayRepeat(r.call, s.endpoint.Contract, v.Outcome)
 	if proof {
 		r.store, r.proof = s.endpoint.Store, true

@@ -111,8 +111,10 @@ type Call struct {
 	Classify Classifier
 	// Endpoint pins the call to one endpoint, as a page cursor needs. Empty for none.
 	Endpoint campus.EndpointID
-	// Store confines the call to endpoints of one Store. Empty for none.
+	// Store confines the call to endpoints of one Store, while its epoch is Epoch:
+	// both come from an [Origin]. Empty for none.
 	Store campus.StoreID
+	Epoch int64
 }
 
 func (c *Call) timeout() time.Duration {

@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"net/http"
 	"sync/atomic"
 	"time"
 )
@@ -12,6 +13,9 @@ func (r *run) charge(f *flight, v Verdict, now time.Time) {
 	switch v.Fault {
 	case FaultNone:
 		f.ticket.success(now)
+		if f.status == http.StatusUnauthorized {
+			return // it was not executed here, so it says nothing of elsewhere
+		}
 		for _, d := range r.doubts {
 			if d.ticket.h != f.ticket.h {
 				d.charge(now)

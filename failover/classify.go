@@ -47,6 +47,9 @@ func ClassifyStatus(_ *Call, resp *http.Response) Verdict {
 
 // settle applies what the endpoint's contract says of a status.
 func settle(v Verdict, status int, c campus.Contract) Verdict {
+	if v.Fault == FaultNone && v.Outcome < Rejected {
+		v.Fault = FaultForeign // what is not settled is no success of the endpoint's
+	}
 	if v.Outcome != Unknown || v.Fault == FaultForeign {
 		return v
 	}

@@ -116,9 +116,23 @@ func (c *Client) planFor(t *campus.Topology, old *plan) *plan {
 	return p
 }
 
+// leadsTo: does this plan still have the endpoint as s, of an earlier one, knew it?
+// A new attempt must not go where nobody is sent any more.
+func (p *plan) leadsTo(s *site, kind campus.Kind) bool {
+	for _, n := range p.sites {
+		if n.door == s.door {
+			return n.endpoint.Store == s.endpoint.Store && n.endpoint.StoreOf().Epoch == s.endpoint.StoreOf().Epoch &&
+				(kind != campus.Write || n.endpoint.Writes())
+		}
+	}
+	return false
+}
+
 func (c *Client) siteFor(e *campus.Endpoint, old *plan) *site {
+	operator := false // an operator's word of this process holds, wherever the endpoint moves
 	for _, s := range old.sites {
 		if !s.same(e) {
+			operator = operator || (s.endpoint.ID == e.ID && s.drained.Load() && !s.endpoint.Drained)
 			continue
 		}
 		if s.endpoint.Drained != e.Drained { // else an operator's word of this process holds
@@ -126,11 +140,14 @@ func (c *Client) siteFor(e *campus.Endpoint, old *plan) *site {
 		}
 		return &site{endpoint: e, door: s.door}
 	}
-	return newSite(e, &c.options, c.changed)
+	s := newSite(e, &c.options, c.changed)
+	s.drained.Store(e.Drained || operator)
+	return s
 }
 
-// Update puts another topology in force. Calls in flight end as they began; health,
-// connections and bounds of the addresses that stay are kept.
+// Update puts another topology in force. Attempts in flight end as they began; new
+// ones go only where the new topology leads too. Health, connections and bounds of
+// the addresses that stay are kept, and so is an operator's drain.
 func (c *Client) Update(t *campus.Topology) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

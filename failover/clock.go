@@ -18,11 +18,11 @@ type clock struct {
 const slowAnswer = 2 * time.Second
 
 // heard reads one answer's Date, which is cut to the second.
-func (c *clock) heard(date string, sent, received time.Time) {
-	if date == "" || received.Sub(sent) > slowAnswer {
+func (c *clock) heard(h http.Header, sent, received time.Time) {
+	if h.Get("Age") != "" || received.Sub(sent) > slowAnswer { // from a cache, or long ago
 		return
 	}
-	at, err := http.ParseTime(date)
+	at, err := http.ParseTime(h.Get("Date"))
 	if err != nil {
 		return
 	}

@@ -3,6 +3,7 @@ package failover
 import (
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/hospital-go/hospital/campus"
@@ -34,7 +35,7 @@ var (
 
 // Error is a call that brought no answer. It never carries a URL, a header, a
 // body, or the text of an error of the network.
-type Error struct {
+type Error struct { //nolint:recvcheck // printing has value receivers, so that a copy prints no more than the pointer
 	// Err is one of this package's errors.
 	Err error
 	// Outcome is the most that can have happened over all attempts.
@@ -45,6 +46,9 @@ type Error struct {
 	Endpoint campus.EndpointID
 	// DataCenter is where that is.
 	DataCenter campus.DataCenterID
+	// Store and Epoch are what is behind it.
+	Store campus.StoreID
+	Epoch int64
 	// Status is the answer's, 0 if none came.
 	Status int
 	// RetryAfter is the server's wish, at most [MaxRetryAfter]; zero if it had none.
@@ -53,13 +57,22 @@ type Error struct {
 	SettledAt time.Time
 	// Attempts is how many requests went out or tried to.
 	Attempts int
-	// Authorize is what Options.Authorize returned when that decided; it is not
-	// printed, because it may hold a secret.
-	Authorize error
 	// Context is context.Canceled or context.DeadlineExceeded when the caller's
 	// context ended the call, else nil.
 	Context error
+
+	authorize error
 }
+
+// AuthorizeError returns what Options.Authorize returned when that decided the
+// call, else nil. It may hold a secret, and is printed by no route of e.
+func (e *Error) AuthorizeError() error { return e.authorize }
+
+// Format prints what Error does, for every verb, of a copy too.
+func (e Error) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.Error()) }
+
+// GoString prints what Error does.
+func (e Error) GoString() string { return e.Error() }
 
 func (e *Error) Error() string {
 	s := e.Err.Error()

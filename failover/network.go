@@ -83,8 +83,7 @@ func connect(conn net.Conn, user *url.Userinfo, target string) error {
 	if err != nil {
 		return err
 	}
-	_ = resp.Body.Close()
-	if resp.StatusCode != http.StatusOK || reader.Buffered() > 0 {
+	if resp.StatusCode != http.StatusOK || reader.Buffered() > 0 { // whatever a 200 says of a body, there is none (RFC 9110, section 9.3.6)
 		return errProxy
 	}
 	return nil

@@ -101,7 +101,10 @@ func (r *run) best(now time.Time, passed []*site) *site {
 
 func (r *run) candidate(s *site, passed []*site) bool {
 	if s.drained.Load() || (r.call.Endpoint != "" && s.endpoint.ID != r.call.Endpoint) ||
-		(r.store != "" && s.endpoint.Store != r.store) || (r.proof && !proved(r.call, s.endpoint.Contract)) {
+		(r.store != "" && s.endpoint.Store != r.store) || (r.call.Store != "" && s.endpoint.StoreOf().Epoch != r.call.Epoch) || (r.proof && !proved(r.call, s.endpoint.Contract)) {
+		return false
+	}
+	if now := r.client.plan.Load(); now != r.plan && !now.leadsTo(s, r.call.Kind) {
 		return false
 	}
 	return !slices.Contains(r.tried, s) && !slices.Contains(passed, s)

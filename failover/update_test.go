@@ -2,10 +2,13 @@ package failover_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -157,11 +160,17 @@ func TestUpdateAndDrain(t *testing.T) {
 // 401 and the credentials behind it: who is asked how often, and what stands.
 func TestRefusedCredentials(t *testing.T) {
 	t.Parallel()
-	refuse := answer(http.StatusUnauthorized)
+	refuse := func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		w.WriteHeader(http.StatusUnauthorized)
+	}
+	bare := answer(http.StatusUnauthorized)
 	once := func() http.HandlerFunc { // refuses the first token only
 		return func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			if r.Header.Get("Token") == "old" {
+				w.Header().Set("WWW-Authenticate", "Bearer")
 				w.WriteHeader(http.StatusUnauthorized)
 				return
 			}
@@ -175,16 +184,20 @@ func TestRefusedCredentials(t *testing.T) {
 		want   string // status, or the error
 		sent   [2]int
 	}{
-		"a read, renewed":                   {once(), answer(204), read(), true, "204", [2]int{2, 0}},
-		"a read, nothing new":               {refuse, answer(204), read(), false, "204", [2]int{1, 1}},
-		"a read, renewed, refused":          {refuse, answer(204), read(), true, "204", [2]int{2, 1}},
-		"a read, refused everywhere":        {refuse, refuse, read(), false, "401", [2]int{1, 1}},
-		"a write, renewed":                  {once(), answer(204), write(failover.Unsafe), true, "204", [2]int{2, 0}},
-		"a write, nothing new":              {refuse, answer(204), write(failover.Unsafe), false, "401", [2]int{1, 0}},
-		"a write, renewed, refused":         {refuse, answer(204), write(failover.Unsafe), true, "401", [2]int{2, 0}},
-		"a write lost, then refused":        {hijack, refuse, write(failover.Guarded), false, "unknown", [2]int{1, 1}},
-		"a write lost, then renewed":        {hijack, once(), write(failover.Guarded), true, "204", [2]int{1, 2}},
-		"a write lost, renewed and refused": {hijack, refuse, write(failover.Guarded), true, "unknown", [2]int{1, 2}},
+		"a read, renewed":                    {once(), answer(204), read(), true, "204", [2]int{2, 0}},
+		"a read, nothing new":                {refuse, answer(204), read(), false, "204", [2]int{1, 1}},
+		"a read, renewed, refused":           {refuse, answer(204), read(), true, "204", [2]int{2, 1}},
+		"a read, refused everywhere":         {refuse, refuse, read(), false, "401", [2]int{1, 1}},
+		"a write, renewed":                   {once(), answer(204), write(failover.Unsafe), true, "204", [2]int{2, 0}},
+		"a write, nothing new":               {refuse, answer(204), write(failover.Unsafe), false, "401", [2]int{1, 0}},
+		"a write, renewed, refused":          {refuse, answer(204), write(failover.Unsafe), true, "401", [2]int{2, 0}},
+		"a write, refused by who knows whom": {bare, answer(204), write(failover.Unsafe), true, "401", [2]int{1, 0}},
+		"a write, a gateway's page":          {html(http.StatusUnauthorized), answer(204), write(failover.Unsafe), true, "unknown", [2]int{1, 0}},
+		"a read, a gateway's page":           {html(http.StatusUnauthorized), answer(204), read(), true, "204", [2]int{2, 1}},
+		"a read, renewed, then broken":       {brokenAfter(once()), answer(204), read(), true, "204", [2]int{2, 1}},
+		"a write lost, then refused":         {hijack, refuse, write(failover.Guarded), false, "unknown", [2]int{1, 1}},
+		"a write lost, then renewed":         {hijack, once(), write(failover.Guarded), true, "204", [2]int{1, 2}},
+		"a write lost, renewed and refused":  {hijack, refuse, write(failover.Guarded), true, "unknown", [2]int{1, 2}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -225,6 +238,192 @@ func TestRefusedCredentials(t *testing.T) {
 	}
 }
 
+// brokenAfter breaks with 500 once h would not refuse.
+func brokenAfter(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Token") == "old" {
+			h(w, r)
+			return
+		}
+		w.WriteHeader(http.StatusInternalServerError)
+	}
+}
+
+// After a renewal the last word explains the failure, not the first refusal.
+func TestRenewalDoesNotMaskTheReason(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		token := "old"
+		p := newPair(t, setup{options: func(o *failover.Options) {
+			o.Authorize = func(_ context.Context, _ *campus.Endpoint, req *http.Request) error {
+				mu.Lock()
+				defer mu.Unlock()
+				req.Header.Set("Token", token)
+				return nil
+			}
+			o.Refused = func(context.Context, *campus.Endpoint, *http.Request) bool {
+				mu.Lock()
+				defer mu.Unlock()
+				token = "new"
+				return true
+			}
+		}})
+		busy := func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Token") == "old" {
+				w.Header().Set("WWW-Authenticate", "Bearer")
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			w.Header().Set("Retry-After", "7")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+		p.on("dc-a", busy)
+		p.on("dc-b", busy)
+		_, err := p.do(t, write(failover.Unsafe))
+		var e *failover.Error
+		require.ErrorAs(t, err, &e)
+		require.ErrorIs(t, err, failover.ErrUnavailable)
+		assert.Equal(t, 7*time.Second, e.RetryAfter)
+		assert.Equal(t, http.StatusTooManyRequests, e.Status)
+	})
+}
+
+// Credentials that take long are not the endpoint's slowness.
+func TestSlowCredentialsBlameNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, setup{options: func(o *failover.Options) {
+			o.Authorize = func(context.Context, *campus.Endpoint, *http.Request) error {
+				time.Sleep(1950 * time.Millisecond) //nolint:forbidigo // synctest bubble
+				return nil
+			}
+		}})
+		p.on("dc-a", func(w http.ResponseWriter, _ *http.Request) {
+			time.Sleep(100 * time.Millisecond) //nolint:forbidigo // synctest bubble
+			w.WriteHeader(http.StatusNoContent)
+		})
+		for range 10 {
+			assert.Equal(t, campus.DataCenterID("dc-a"), p.answeredBy(t))
+		}
+		assert.Equal(t, failover.Healthy, p.client.Status()[0].Read)
+	})
+}
+
+// A credential that signs into the URL leaves nothing of it with the caller, and
+// one that panics leaves its place.
+func TestCredentialsLeaveNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bad := false
+		p := newPair(t, setup{options: func(o *failover.Options) {
+			o.Authorize = func(_ context.Context, _ *campus.Endpoint, req *http.Request) error {
+				if bad {
+					panic("bad credential")
+				}
+				req.URL.RawQuery += "&sign=MARK"
+				return nil
+			}
+		}})
+		resp, err := p.do(t, read())
+		require.NoError(t, err)
+		assert.NotContains(t, resp.Request.URL.String(), "MARK")
+		bad = true
+		for range 3 {
+			assert.Panics(t, func() { _, _ = p.do(t, read()) })
+		}
+		for _, s := range p.client.Status() {
+			assert.Zero(t, s.InFlight)
+		}
+	})
+}
+
+// What a classifier leaves unsettled is no success of the endpoint's.
+func TestVerdictWithoutFaultIsNoSuccess(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, setup{})
+		call := read()
+		call.Classify = func(_ *failover.Call, resp *http.Response, _ []byte) failover.Verdict {
+			if strings.Contains(resp.Request.URL.Host, "dc-b") {
+				return failover.Verdict{Outcome: failover.Committed}
+			}
+			return failover.Verdict{}
+		}
+		for range 5 {
+			resp, err := p.do(t, call)
+			require.NoError(t, err)
+			assert.Equal(t, campus.DataCenterID("dc-b"), failover.OriginOf(resp).DataCenter)
+		}
+		assert.NotEqual(t, failover.Healthy, p.client.Status()[0].Read)
+	})
+}
+
+// A call that began before a new description sends its next attempt only where
+// that leads too.
+func TestRetriesFollowTheNewDescription(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(d *campus.Description)
+		sentB  int
+	}{
+		"nothing that matters":  {func(d *campus.Description) { d.Version = 2 }, 1},
+		"dc-b is gone":          {func(d *campus.Description) { d.Version, d.Endpoints = 2, d.Endpoints[:1] }, 0},
+		"another epoch":         {func(d *campus.Description) { d.Version, d.Stores[0].Epoch = 2, 1 }, 0},
+		"dc-b writes no more":   {func(d *campus.Description) { d.Version, d.Stores[0].Writers = 2, []campus.DataCenterID{"dc-a"} }, 0},
+		"dc-b is another store": {func(d *campus.Description) { d.Version, d.Endpoints[1].Store = 2, "copy" }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := newPair(t, setup{})
+				p.on("dc-a", func(w http.ResponseWriter, _ *http.Request) {
+					time.Sleep(2 * time.Second) //nolint:forbidigo // synctest bubble
+					w.WriteHeader(http.StatusTooManyRequests)
+				})
+				go func() {
+					time.Sleep(time.Second) //nolint:forbidigo // synctest bubble
+					p.update(t, c.change)
+				}()
+				_, err := p.do(t, write(failover.Unsafe))
+				assert.Equal(t, c.sentB == 1, err == nil)
+				assert.Equal(t, c.sentB, p.count("dc-b"))
+			})
+		})
+	}
+}
+
+// A call that uses ids of one epoch is not sent into the next.
+func TestEpochConfines(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, setup{})
+		call := read()
+		call.Store = "his"
+		_, err := p.do(t, call)
+		require.NoError(t, err)
+		p.update(t, func(d *campus.Description) { d.Version, d.Stores[0].Epoch = 2, 1 })
+		_, err = p.do(t, call)
+		require.ErrorIs(t, err, failover.ErrUnavailable)
+		call.Epoch = 1
+		_, err = p.do(t, call)
+		require.NoError(t, err)
+	})
+}
+
+// An operator's drain follows an endpoint to its new address.
+func TestDrainFollowsTheEndpoint(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, setup{})
+		p.client.Drain(failover.Selector{DataCenter: "dc-a"})
+		p.update(t, func(d *campus.Description) { d.Version, d.Endpoints[0].URL = 2, "http://dc-a/other" })
+		assert.Equal(t, campus.DataCenterID("dc-b"), p.answeredBy(t))
+		p.client.Restore(failover.Selector{DataCenter: "dc-a"})
+		assert.Equal(t, campus.DataCenterID("dc-a"), p.answeredBy(t))
+	})
+}
+
 // A body that cannot be read again is not sent again, whatever there is to renew.
 func TestRefusedStreamIsNotSentAgain(t *testing.T) {
 	t.Parallel()
@@ -259,7 +458,9 @@ func TestAuthorizeError(t *testing.T) {
 		require.ErrorIs(t, err, failover.ErrAuthorize)
 		var e *failover.Error
 		require.ErrorAs(t, err, &e)
-		require.ErrorIs(t, e.Authorize, secret)
+		require.ErrorIs(t, e.AuthorizeError(), secret)
+		data, _ := json.Marshal(e)
+		assert.NotContains(t, fmt.Sprintf("%v %+v %#v %v %+v %#v %s", *e, *e, *e, e, e, e, data), "MARK")
 		assert.NotContains(t, err.Error(), "MARK")
 		require.NotErrorIs(t, err, secret, "nobody finds it by looking through the chain")
 		for _, s := range p.client.Status() {
@@ -283,6 +484,7 @@ func TestClocks(t *testing.T) {
 		"slow":          {time.Hour, 3 * time.Second, "", 0, false},
 		"no date":       {0, 0, "yesterday", 0, false},
 		"half a second": {500 * time.Millisecond, 0, "", 0, true},
+		"from a cache":  {-time.Hour, 0, "cached", 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -298,7 +500,10 @@ func TestClocks(t *testing.T) {
 				p.on("dc-a", func(w http.ResponseWriter, _ *http.Request) {
 					time.Sleep(c.slow) //nolint:forbidigo // synctest bubble
 					date := c.date
-					if date == "" {
+					if date == "cached" {
+						w.Header().Set("Age", "3600")
+					}
+					if date == "" || date == "cached" {
 						date = time.Now().Add(c.ahead).UTC().Format(http.TimeFormat)
 					}
 					w.Header().Set("Date", date)

@@ -21,6 +21,19 @@ func (c *Client) heldSlots(schedule hospital.Found[*r4.Schedule], from, to time.
 // clockMargin is how far clocks may be apart before a live hold would be ended.
 const clockMargin = 30 * time.Second
 
+// concernsPatients puts whoever an appointment is for into the audit, by the record
+// that the appointment names.
+func (c *Client) concernsPatients(ctx context.Context, b Booking) {
+	for _, p := range b.Resource.Participant {
+		if p.Actor == nil {
+			continue
+		}
+		if typ, id, ok := c.client.Local(b.Origin, p.Actor.Reference); ok && typ == "Patient" {
+			hospital.Concerns(ctx, byRecord(b.Origin, id))
+		}
+	}
+}
+
 // releaseExpired ends the hold of one slot if its time is over.
 func (c *Client) releaseExpired(ctx context.Context, slot hospital.Found[*r4.Slot], opts []hospital.WriteOption) (bool, error) {
 	tried := false
@@ -36,6 +49,7 @@ func (c *Client) releaseExpired(ctx context.Context, slot hospital.Found[*r4.Slo
 			}
 			if time.Now().After(until.Add(clockMargin)) {
 				tried = true
+				c.concernsPatients(ctx, held)
 				return c.end(ctx, f, held, r4.SlotStatusBusyTentative)
 			}
 		}

@@ -80,9 +80,7 @@ func (c *Client) FindPatients(ctx context.Context, q PatientQuery, opts ...hospi
 				return fail[*r4.Patient](err)
 			}
 			return search(ctx, f, fhir.For(q.filters()...), func(p *r4.Patient, o hospital.Origin) bool {
-				if len(p.Identifier) > 0 { // whoever was shown is in the audit
-					hospital.Concerns(ctx, campus.PatientID{Issuer: p.Identifier[0].System, Value: p.Identifier[0].Value})
-				}
+				hospital.Concerns(ctx, named(p, o)) // whoever was shown is in the audit
 				return q.matches(p, o)
 			})
 		}, opts...)
@@ -90,6 +88,22 @@ func (c *Client) FindPatients(ctx context.Context, q PatientQuery, opts ...hospi
 
 func fail[T any](err error) iter.Seq2[hospital.Found[T], error] {
 	return func(yield func(hospital.Found[T], error) bool) { yield(hospital.Found[T]{}, err) }
+}
+
+// named is a number of the patient's for the audit; one who has none is named by
+// the record itself.
+func named(p *r4.Patient, o hospital.Origin) campus.PatientID {
+	for i := range p.Identifier {
+		if n := &p.Identifier[i]; n.System != "" && n.Value != "" && n.Use != r4.IdentifierUseOld {
+			return campus.PatientID{Issuer: n.System, Value: n.Value}
+		}
+	}
+	return byRecord(o, p.ID)
+}
+
+// byRecord names a patient of whom only the record is known, in one Store.
+func byRecord(o hospital.Origin, id string) campus.PatientID {
+	return campus.PatientID{Issuer: "urn:hospital-go:store:" + string(o.Store), Value: id}
 }
 
 func (q PatientQuery) filters() []fhir.Filter[*r4.Patient] {
