@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"net/http"
@@ -197,6 +198,15 @@ func (c *Client) fhirOf(system campus.SystemID) *fhir.Client {
 	known, _ := c.fhir.LoadOrStore(system, f)
 	return known.(*fhir.Client) //nolint:forcetypeassert // nothing else is stored
 }
+
+// String names it, and nothing of what it has done.
+func (c *Client) String() string { return "hospital.Client" }
+
+// GoString prints what String does.
+func (c *Client) GoString() string { return c.String() }
+
+// Format prints what String does, for every verb.
+func (c *Client) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
 // NewNumber returns a new business number: 32 characters, unique, in order of
 // time. Store it before the call it names, so that the call can be repeated.

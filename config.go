@@ -5,9 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +21,7 @@ import (
 
 // Config describes the hospital group and how to reach it. The zero value of
 // every optional field is its documented default.
-type Config struct {
+type Config struct { //nolint:recvcheck // printing has value receivers, so that a copy prints no more than the pointer
 	// Topology is the hospital group; required. With a Source it is what holds
 	// until the Source brings another.
 	Topology campus.Description
@@ -51,9 +53,9 @@ type Config struct {
 	Adapters map[campus.EndpointID]http.RoundTripper
 	// Dial and DialTLS replace the network of a data centre; nil uses the machine's.
 	Dial, DialTLS map[campus.DataCenterID]failover.DialFunc
-	// MaxInFlight bounds the calls in flight per endpoint; zero or less means 512.
+	// MaxInFlight bounds the calls in flight per endpoint; zero means 512.
 	MaxInFlight int
-	// MaxBody bounds an answer's bytes after decompression; zero or less means 16 MiB.
+	// MaxBody bounds an answer's bytes after decompression; zero means 16 MiB.
 	MaxBody int64
 	// Audit receives a record of every call, apart from logs; see [AuditRecord]. nil
 	// records nothing.
@@ -74,6 +76,8 @@ type Config struct {
 	OnAttempt func(failover.Attempt, failover.Result)
 	// UserAgent is put before the SDK's own.
 	UserAgent string
+
+	refusal error // of the document that Fetch had last
 }
 
 // tracer makes the tracer, nil when tracing is off.
@@ -116,15 +120,14 @@ func (c *Config) hooks(t *tracing.Tracer) failover.Hooks {
 // Source may bring later, the topology is nil.
 func (c *Config) check() (*campus.Topology, campus.Faults) {
 	var topology *campus.Topology
-	if c.Source == nil || len(c.Topology.Campuses) > 0 {
+	var faults campus.Faults
+	described := c.Source == nil || !reflect.ValueOf(c.Topology).IsZero()
+	if described {
 		var err error
-		if topology, err = campus.New(c.Topology); err != nil {
-			var faults campus.Faults
-			errors.As(err, &faults)
-			return nil, faults
-		}
+		topology, err = campus.New(c.Topology)
+		errors.As(err, &faults)
 	}
-	return topology, c.checkBeside(topology)
+	return topology, append(faults, c.checkBeside(topology, described)...)
 }
 
 // faults is what check finds.
@@ -133,8 +136,32 @@ func (c *Config) faults() campus.Faults {
 	return faults
 }
 
+// sound: could this description be in force here?
+func (c *Config) sound(next *campus.Description) error {
+	candidate := *c
+	candidate.Topology = *next
+	if faults := candidate.faults(); len(faults) > 0 {
+		return fmt.Errorf("%w: it does not fit this program: %w", ErrTopology, faults)
+	}
+	return nil
+}
+
+// Format prints which hospital it describes, and none of its secrets.
+func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// String is what Format prints.
+func (c Config) String() string {
+	return fmt.Sprintf("hospital.Config(version %d, %d endpoints, campus %s)", c.Topology.Version, len(c.Topology.Endpoints), c.Campus)
+}
+
+// GoString prints what String does.
+func (c Config) GoString() string { return c.String() }
+
+// LogValue prints what String does.
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
 // checkBeside checks what stands beside the topology.
-func (c *Config) checkBeside(t *campus.Topology) campus.Faults {
+func (c *Config) checkBeside(t *campus.Topology, described bool) campus.Faults {
 	var out campus.Faults
 	fault := func(place, problem string) { out = append(out, campus.Fault{Place: place, Problem: problem}) }
 	for id, credential := range c.Credentials {
@@ -148,7 +175,16 @@ func (c *Config) checkBeside(t *campus.Topology) campus.Faults {
 			fault("tls."+string(id), "verifies nothing; name the authority in RootCAs instead")
 		}
 	}
-	if t != nil {
+	if c.MaxInFlight < 0 {
+		fault("maxInFlight", "must not be negative; 0 means 512")
+	}
+	if c.MaxBody < 0 {
+		fault("maxBody", "must not be negative; 0 means 16 MiB")
+	}
+	if strings.ContainsFunc(c.UserAgent, func(r rune) bool { return r < ' ' || r > '~' }) {
+		fault("userAgent", "must be one line of plain letters, as a header holds it")
+	}
+	if described {
 		c.checkNames(fault)
 	}
 	slices.SortFunc(out, func(a, b campus.Fault) int { return strings.Compare(a.Place, b.Place) })
@@ -183,6 +219,9 @@ func (c *Config) checkNames(fault func(place, problem string)) {
 	}
 	if c.Campus != "" && !campuses[c.Campus] {
 		fault("campus", fmt.Sprintf("%q is no campus; known: %s", c.Campus, list(campuses)))
+	}
+	if c.Source != nil {
+		return // a description that comes later may have what this one lacks, and the other way round
 	}
 	checkKeys("credentials.", c.Credentials, systems, "is no system; known: "+list(systems), fault)
 	checkKeys("endpointCredentials.", c.EndpointCredentials, endpoints, "is no endpoint; known: "+list(endpoints), fault)

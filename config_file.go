@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -153,7 +154,10 @@ func (f *ConfigFaults) Error() string {
 	for i, x := range f.Faults {
 		at := f.File
 		if x.Line > 0 {
-			at += fmt.Sprintf(":%d:%d", x.Line, max(x.Column, 1))
+			at += fmt.Sprintf(":%d", x.Line)
+		}
+		if x.Column > 0 {
+			at += fmt.Sprintf(":%d", x.Column)
 		}
 		lines[i] = strings.TrimSuffix(at+": "+x.Place, ": ") + ": " + x.Problem
 	}
@@ -185,8 +189,8 @@ func parseConfig(path string, data []byte) (Config, error) {
 		r.faults.Faults = append(r.faults.Faults, ConfigFault(p))
 	}
 	cfg := r.read(&file)
-	if len(problems) == 0 { // what is missing because it could not be read is not reported twice
-		for _, f := range cfg.faults() {
+	for _, f := range cfg.faults() {
+		if !r.echo(f.Place, problems) {
 			r.fault(f.Place, "%s", f.Problem)
 		}
 	}
@@ -209,6 +213,34 @@ func (r *configReader) fault(place, format string, args ...any) {
 	f.Line, f.Column = r.doc.At(place)
 	r.faults.Faults = append(r.faults.Faults, f)
 }
+
+// echo: what is missing because a key beside it could not be read is not reported
+// twice.
+func (r *configReader) echo(place string, problems []strictyaml.Fault) bool {
+	for _, p := range problems {
+		beside, _, nested := cutLast(p.Place)
+		switch {
+		case p.Place == "" || place == p.Place:
+			return true
+		case nested && strings.HasPrefix(place, beside):
+			return true
+		case !nested && !r.doc.Has(firstKey(place)):
+			return true
+		}
+	}
+	return false
+}
+
+// cutLast splits a place at its last key.
+func cutLast(place string) (before, last string, ok bool) {
+	i := strings.LastIndexByte(place, '.')
+	if i < 0 {
+		return "", place, false
+	}
+	return place[:i+1], place[i+1:], true
+}
+
+func firstKey(place string) string { return place[:strings.IndexAny(place+".", ".[")] }
 
 func (r *configReader) read(f *configFile) Config {
 	cfg := Config{
@@ -234,6 +266,9 @@ func (r *configReader) read(f *configFile) Config {
 	}
 	if f.StateDir != "" {
 		cfg.StateDir = r.path(f.StateDir)
+		if info, err := os.Stat(cfg.StateDir); strings.HasPrefix(f.StateDir, "~") || (err == nil && !info.IsDir()) {
+			r.fault("stateDir", "must be a folder, by its whole name; ~ is not read")
+		}
 	}
 	return cfg
 }
@@ -246,6 +281,15 @@ func (r *configReader) path(name string) string {
 }
 
 func (r *configReader) credential(place string, c *credentialFile) Credential {
+	before := len(r.faults.Faults)
+	credential := r.anyCredential(place, c)
+	if len(r.faults.Faults) > before {
+		return nil // what is wrong with it has been said
+	}
+	return credential
+}
+
+func (r *configReader) anyCredential(place string, c *credentialFile) Credential {
 	if c == nil {
 		c = &credentialFile{}
 	}
@@ -269,8 +313,8 @@ func (r *configReader) credential(place string, c *credentialFile) Credential {
 }
 
 func (r *configReader) basic(place string, b *basicFile) Credential {
-	if b.User == "" {
-		r.fault(place+".user", "must not be empty")
+	if b.User == "" || strings.Contains(b.User, ":") {
+		r.fault(place+".user", "must be a name without a colon")
 	}
 	password := r.secret(place+".password", b.Password)
 	return CredentialFunc(func(ctx context.Context, e *campus.Endpoint, req *http.Request) error {
@@ -283,6 +327,9 @@ func (r *configReader) basic(place string, b *basicFile) Credential {
 }
 
 func (r *configReader) oauth2(place string, o *oauth2File) Credential {
+	if slices.ContainsFunc(o.Scopes, func(s string) bool { return s == "" || strings.ContainsAny(s, " \t\"\\") }) {
+		r.fault(place+".scopes", "must be words, one per item")
+	}
 	out := OAuth2{System: o.System, ClientID: o.ClientID, KeyID: o.KeyID, Audience: o.Audience, Scopes: o.Scopes}
 	if o.Secret != nil {
 		out.Secret = r.secret(place+".secret", o.Secret)
@@ -296,12 +343,17 @@ func (r *configReader) oauth2(place string, o *oauth2File) Credential {
 // secret returns what reads it. What cannot be read now is a fault now.
 func (r *configReader) secret(place string, s *secretFile) func() (string, error) {
 	switch {
+	case r.faulted(place):
+		return func() (string, error) { return "", errSecret }
 	case s == nil || (s.Env == "") == (s.File == ""):
 		r.fault(place, "must say where the secret is, by env: VARIABLE or file: NAME; a secret never stands in this file")
 		return func() (string, error) { return "", errSecret }
 	case s.Env != "":
 		value, ok := os.LookupEnv(s.Env)
-		if !ok || value == "" {
+		switch {
+		case !variable.MatchString(s.Env): // which may be the secret itself
+			r.fault(place+".env", "must be the name of an environment variable, in capital letters, digits and _")
+		case !ok || value == "":
 			r.fault(place+".env", "the environment variable %s is not set", s.Env)
 		}
 		return func() (string, error) { return value, nil }
@@ -314,6 +366,16 @@ func (r *configReader) secret(place string, s *secretFile) func() (string, error
 	return read
 }
 
+var variable = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*$`)
+
+// faulted: has something been said of this place, or of what is in it?
+func (r *configReader) faulted(place string) bool {
+	return slices.ContainsFunc(r.faults.Faults, func(f ConfigFault) bool { return f.Place == place || strings.HasPrefix(f.Place, place+".") })
+}
+
+// Quiet keeps what stands in a secret's place out of messages.
+func (secretFile) Quiet() {}
+
 var errSecret = errors.New("the secret cannot be read")
 
 // maxSecret bounds the bytes of a secret's or certificate's file.
@@ -325,8 +387,11 @@ func readSecret(name string) (string, error) {
 		return "", err
 	}
 	secret := strings.TrimRight(string(data), "\r\n")
-	if secret == "" {
+	switch {
+	case secret == "":
 		return "", errors.New("the file is empty")
+	case strings.ContainsAny(secret, "\r\n"):
+		return "", errors.New("the file holds several lines; a secret is one")
 	}
 	return secret, nil
 }
@@ -380,6 +445,9 @@ func (r *configReader) tls(place string, t *tlsFile) *tls.Config {
 		return nil
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
+	if strings.ContainsAny(t.ServerName, "/: ") {
+		r.fault(place+".serverName", "must be a host's name alone, as the certificate has it")
+	}
 	if t.CA != "" {
 		data, err := readSmall(r.path(t.CA))
 		if err == nil {
@@ -440,8 +508,8 @@ func (p *keyPair) unless(err error) error {
 
 func (r *configReader) proxy(p *proxyFile) *url.URL {
 	u, err := url.Parse(p.URL)
-	if err != nil || u.Scheme != "http" || u.Hostname() == "" || u.User != nil {
-		r.fault("proxy.url", "must be an http URL with a host, without user or password; those are keys of their own")
+	if err != nil || u.Scheme != "http" || u.Hostname() == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+		r.fault("proxy.url", "must be an http URL with a host, without user or password (those are keys of their own), path or query")
 		return nil
 	}
 	if p.User != "" || p.Password != nil {
@@ -454,8 +522,8 @@ func (r *configReader) proxy(p *proxyFile) *url.URL {
 }
 
 func (r *configReader) source(s *sourceFile) (Source, time.Duration) {
-	if s.Every < 0 {
-		r.fault("source.every", "must not be negative")
+	if s.Every != 0 && s.Every < time.Second {
+		r.fault("source.every", "must be at least 1s; 0 means 5s for a file, 30s for a URL")
 	}
 	if (s.File == "") == (s.URL == "") {
 		r.fault("source", "must have either file or url")
@@ -469,7 +537,7 @@ func (r *configReader) source(s *sourceFile) (Source, time.Duration) {
 	}
 	out := &HTTPSource{URL: s.URL}
 	if _, err := out.request(context.Background()); err != nil {
-		r.fault("source.url", "must be https, or http on this machine")
+		r.fault("source.url", "must be https, or http on this machine, without user, password or query; use bearer")
 	}
 	if s.Bearer != nil {
 		token := r.secret("source.bearer", s.Bearer)

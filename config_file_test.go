@@ -1,12 +1,15 @@
 package hospital_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
+	"log/slog"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -165,6 +168,29 @@ func TestMistakesInHospitalYAML(t *testing.T) { //nolint:paralleltest // it sets
 		"a source of nothing":          {add("source: {every: 5s}\n"), ":41:9: source: must have either file or url"},
 		"a source in the clear":        {add("source: {url: 'http://config.test/x'}\n"), ":41:15: source.url: must be https"},
 		"a source's key":               {add("source: {url: 'https://config.test/x', publicKey: abc}\n"), ":41:51: source.publicKey: must be an Ed25519 public key"},
+		"a secret for its variable":    {edit("{file: secret.txt}", "{env: s3cret-MARK}"), "credentials.his.oauth2.secret.env: must be the name of an environment variable"},
+		"a secret for a key":           {edit("{file: secret.txt}", "{s3cret-MARK}"), "credentials.his.oauth2.secret: has a key that does not belong here; known here: env, file"},
+		"a secret that is an alias":    {edit("{file: secret.txt}", "*s3cret-MARK"), "put quotes around a value that begins with *"},
+		"a secret of several lines":    {edit("secret.txt", "p256.pem"), "the file holds several lines; a secret is one"},
+		"GBK":                          {edit("汉口主院区", "\xba\xba\xbf\xda"), ":7: is not UTF-8; save the file as UTF-8"},
+		"a full-width comma":           {edit("- {id: dc-b, role: active}", "- {id: dc-b， role: active}"), ":12: holds a full-width sign"},
+		"a full-width colon":           {edit("campus: hankou", "campus：hankou"), ":2: holds a full-width sign"},
+		"a stray bracket":              {add("]\n"), ":41: is not YAML here, or a little before"},
+		"an unclosed brace":            {edit("role: active}\n  - {id: dc-b", "role: active\n  - {id: dc-b"), "is not YAML here, or a little before"},
+		"a tag":                        {edit("campus: hankou", "campus: !env hankou"), ":2:9: campus: has a tag (!), which is not read"},
+		"a number with zeros":          {edit("64", "0100"), "maxInFlight: must be a whole number"},
+		"a negative limit":             {edit("64", "-3"), ":40:14: maxInFlight: must not be negative; 0 means 512"},
+		"a lost write ends at once":    {edit("20s", "1ns"), "endpoints[0].contract.serverTimeout: must be from 100ms to 1h0m0s"},
+		"an agent of two lines":        {add("userAgent: |\n  ward-app\n"), "userAgent: must be one line"},
+		"a header for no campus":       {edit("  - id: his\n", "  - id: his\n    campusBy: {name: X-Campus}\n"), "systems[0].campusBy.in: must be path, header or query"},
+		"a folder of home":             {add("stateDir: ~/x\n"), "stateDir: must be a folder, by its whole name"},
+		"a state that is a file":       {add("stateDir: secret.txt\n"), "stateDir: must be a folder"},
+		"a source with a password":     {add("source: {url: 'https://u:MARK@config.test/x'}\n"), "source.url: must be https, or http on this machine, without user, password or query"},
+		"a source that never rests":    {add("source: {file: x, every: 1ns}\n"), "source.every: must be at least 1s"},
+		"a URL with a blank":           {edit("https://his-b.group.test/fhir\"", "https://his-b.group.test/fhir \""), "endpoints[1].url: must be an absolute"},
+		"a missing system":             {edit("system: his, datacenter: dc-b, ", "datacenter: dc-b, "), "endpoints[1].system: must name a system"},
+		"a key file is gone":           {edit("secret: {file: secret.txt}", "key: gone.pem"), "credentials.his.oauth2.key: there is no such file"},
+		"an address for a name":        {add("tls:\n  his/dc-a: {serverName: 'https://x/'}\n"), "tls.his/dc-a.serverName: must be a host's name alone"},
 		"an anchor":                    {edit("store: his,", "store: &h his,"), ":31:44: endpoints[1].store: uses an anchor or alias; write the value out"},
 		"a second document":            {add("---\na: 1\n"), "holds a second document"},
 		"nothing":                      {func(string) string { return "" }, ": is empty"},
@@ -183,6 +209,59 @@ func TestMistakesInHospitalYAML(t *testing.T) { //nolint:paralleltest // it sets
 			assert.LessOrEqual(t, len(faults.Faults), 3, "one mistake makes few messages: %s", err)
 		})
 	}
+}
+
+// What can be told of the rest is told beside a key that cannot be read, and once.
+func TestMistakesOfSeveralKindsAtOnce(t *testing.T) {
+	t.Parallel()
+	text := strings.NewReplacer("maxInFlight", "maxInflights", "home: dc-a", "home: dc-c", "clientID", "clientId").Replace(sound) + "auditRequired: [hsi]\n"
+	_, err := load(t, folder(t), text)
+	var faults *hospital.ConfigFaults
+	require.ErrorAs(t, err, &faults)
+	var places []string
+	for _, f := range faults.Faults {
+		places = append(places, f.Place)
+	}
+	assert.Equal(t, []string{"campuses[0].home", "credentials.his.oauth2.clientId", "maxInflights", "auditRequired[0]"}, places, "%s", err)
+	_, err = load(t, folder(t), "source: {file: hospital.yaml}\nendpoints: [{system: his}]\n")
+	require.ErrorContains(t, err, "endpoints[0].datacenter: must name a data centre", "half a description is one")
+}
+
+// A document made to hurt is refused in little time and few words.
+func TestHostileConfigurations(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"a million items":   "endpoints:\n" + strings.Repeat("- \n", 1_000_000),
+		"a million objects": "endpoints: [{}" + strings.Repeat(",{}", 1_000_000) + "]",
+		"unknown keys": strings.Repeat("a", 10) + func() string {
+			var b strings.Builder
+			for i := range 300_000 {
+				fmt.Fprintf(&b, ": 1\nk%d", i)
+			}
+			return b.String()
+		}() + ": 1\n",
+		"one long key": strings.Repeat("k", 4<<20-10) + ": 1\n",
+		"deep":         strings.Repeat("[", 9_000),
+		"larger":       strings.Repeat(" ", 5<<20),
+	} {
+		_, err := load(t, folder(t), text)
+		require.ErrorIs(t, err, hospital.ErrConfig, name)
+		assert.Less(t, len(err.Error()), 1<<16, name)
+	}
+}
+
+// A configuration prints no secret, however it is printed.
+func TestConfigPrintsNoSecret(t *testing.T) { //nolint:paralleltest // it sets an environment variable
+	t.Setenv("HOSPITAL_TEST_TOKEN", "from-env-MARK")
+	cfg, err := load(t, folder(t), sound+"proxy: {url: 'http://p:1', user: u, password: {env: HOSPITAL_TEST_TOKEN}}\n")
+	require.NoError(t, err)
+	client, err := hospital.New(cfg)
+	require.NoError(t, err)
+	defer client.Close() //nolint:errcheck // it never fails
+	var b bytes.Buffer
+	slog.New(slog.NewTextHandler(&b, nil)).Info("x", "config", cfg, "client", client)
+	text := b.String() + fmt.Sprintf("%v %+v %#v %s %v %+v %#v", cfg, cfg, cfg, cfg, &cfg, client, client)
+	assert.NotContains(t, text, "MARK")
 }
 
 // The reference is a file that works, and nothing in it is refused by New.

@@ -51,6 +51,7 @@ type tokenTown struct {
 	// token answers a token request; nil grants a new token of five minutes.
 	token func(w http.ResponseWriter, r *http.Request)
 	date  func() string // the servers' clock
+	lose  bool          // the HIS executes a write and loses its answer
 }
 
 func newTokenTown(t *testing.T) *tokenTown {
@@ -109,8 +110,20 @@ func (n *tokenTown) his(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/fhir+json")
-	_, _ = io.WriteString(w, `{"resourceType":"Patient","id":"1"}`)
+	switch {
+	case r.Method == http.MethodPost && n.loses():
+		panic(http.ErrAbortHandler)
+	case strings.HasSuffix(r.URL.Path, "/absent"):
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"not-found"}]}`)
+	case strings.HasSuffix(r.URL.Path, "/Slot"):
+		_, _ = fmt.Fprintf(w, `{"resourceType":"Bundle","type":"searchset","link":[{"relation":"next","url":"http://%s/fhir?page=2"}],"entry":[{"resource":{"resourceType":"Slot","id":"1"}}]}`, r.Host)
+	default:
+		_, _ = io.WriteString(w, `{"resourceType":"Patient","id":"1"}`)
+	}
 }
+
+func (n *tokenTown) loses() bool { n.mu.Lock(); defer n.mu.Unlock(); return n.lose }
 
 // revoke makes every token invalid.
 func (n *tokenTown) revoke() { n.mu.Lock(); defer n.mu.Unlock(); clear(n.valid) }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -64,6 +66,10 @@ type FileSource struct {
 // Fetch reads the file. A file that is being written may be seen half; then it is
 // refused as any bad document is, and read again.
 func (s *FileSource) Fetch(context.Context) ([]byte, error) {
+	info, err := os.Stat(s.Path)
+	if err != nil || !info.Mode().IsRegular() { // a pipe would wait for somebody to write
+		return nil, errors.New("hospital: the source's file is not there, or is no file")
+	}
 	f, err := os.Open(s.Path)
 	if err != nil {
 		return nil, errors.New("hospital: the source's file cannot be read")
@@ -139,8 +145,8 @@ func (s *HTTPSource) Fetch(ctx context.Context) ([]byte, error) {
 
 func (s *HTTPSource) request(ctx context.Context) (*http.Request, error) {
 	u, err := url.Parse(s.URL)
-	if err != nil || u.Hostname() == "" || (u.Scheme != "https" && !(u.Scheme == "http" && local(u.Hostname()))) {
-		return nil, errors.New("hospital: HTTPSource.URL must be https, or http on this machine")
+	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || (u.Scheme != "https" && !(u.Scheme == "http" && local(u.Hostname()))) {
+		return nil, errors.New("hospital: HTTPSource.URL must be https, or http on this machine, without user, password or query; use Authorize")
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), http.NoBody)
 	if err != nil {
@@ -175,35 +181,53 @@ func (s *HTTPSource) client() *http.Client {
 var sourceTransport = &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute, TLSHandshakeTimeout: sourceTimeout}
 
 // Fetch asks c.Source once and puts the description it brings into c.Topology.
-// While the source cannot be had, or brings less than the last good description in
-// StateDir, that one is taken; without one c.Topology stays as it is. The error is
-// the source's, and nil when there is a description to start with all the same.
+// While the source cannot be had, or brings what may not follow, the last good
+// description in StateDir is taken; without one c.Topology stays as it is. What was
+// refused is told to OnTopology and Logger. The error is the source's, and nil when
+// there is a description to start with all the same.
 func (c *Config) Fetch(ctx context.Context) error {
 	if c.Source == nil {
 		return nil
 	}
 	var newest *campus.Description
-	if len(c.Topology.Campuses) > 0 {
+	if !reflect.ValueOf(c.Topology).IsZero() {
 		newest = &c.Topology
 	}
-	if kept := c.keptDescription(); kept != nil && follows(newest, kept) == nil {
+	memory := c.remembered()
+	if kept := memory.description; kept != nil && follows(newest, kept, nil) == nil && c.sound(kept) == nil {
 		newest = kept
 	}
 	data, err := c.Source.Fetch(ctx)
-	if err == nil {
+	if errors.Is(err, ErrUnchanged) {
+		err = c.refusal // of the same document, when it came
+	} else if err == nil {
 		var fetched *campus.Description
-		if fetched, err = readDescription(data); err == nil {
-			if err = follows(newest, fetched); err == nil {
-				newest = fetched
-				c.keep(data)
-			}
+		if fetched, err = c.acceptable(data, newest, memory.epochs); err == nil {
+			newest = fetched
+			_ = c.keep(data, fetched)
 		}
+		c.refusal = err
+	}
+	if err != nil {
+		c.tell(TopologyEvent{Time: time.Now(), Err: err})
 	}
 	if newest == nil {
 		return err
 	}
 	c.Topology = *newest
 	return nil
+}
+
+// acceptable reads a document and says whether it may follow and fits here.
+func (c *Config) acceptable(data []byte, old *campus.Description, epochs map[campus.StoreID]int64) (*campus.Description, error) {
+	next, err := readDescription(data)
+	if err == nil {
+		err = follows(old, next, epochs)
+	}
+	if err == nil {
+		err = c.sound(next)
+	}
+	return next, err
 }
 
 // readDescription takes the group out of a document and checks it.
@@ -229,55 +253,99 @@ func readDescription(data []byte) (*campus.Description, error) {
 	return &file.Description, nil
 }
 
-// follows: may next come after old? Equal ones may.
-func follows(old, next *campus.Description) error {
-	if old == nil || reflect.DeepEqual(*old, *next) {
+// follows: may next come after old? Equal ones may. epochs are the highest ever
+// taken, of stores too that old has no more.
+func follows(old, next *campus.Description, epochs map[campus.StoreID]int64) error {
+	if old != nil && sameDescription(old, next) {
 		return nil
 	}
-	if next.Version <= old.Version {
+	if old != nil && next.Version <= old.Version {
 		return fmt.Errorf("%w: its version is %d, that in force %d; a change needs a higher one", ErrTopology, next.Version, old.Version)
 	}
+	highest := epochsOf(old, epochs)
 	for _, s := range next.Stores {
-		for _, was := range old.Stores {
-			if s.ID == was.ID && s.Epoch < was.Epoch {
-				return fmt.Errorf("%w: the epoch of store %s goes back from %d to %d", ErrTopology, s.ID, was.Epoch, s.Epoch)
-			}
+		if was := highest[s.ID]; s.Epoch < was {
+			return fmt.Errorf("%w: the epoch of store %s goes back from %d to %d", ErrTopology, s.ID, was, s.Epoch)
 		}
 	}
 	return nil
 }
 
-const keptName = "topology.yaml"
-
-// keptDescription is the last good one, nil when there is none.
-func (c *Config) keptDescription() *campus.Description {
-	if c.StateDir == "" {
-		return nil
-	}
-	f, err := os.Open(filepath.Join(c.StateDir, keptName))
-	if err != nil {
-		return nil
-	}
-	defer f.Close() //nolint:errcheck // it was read only
-	data, err := readDocument(f)
-	if err != nil {
-		return nil
-	}
-	kept, err := readDescription(data)
-	if err != nil {
-		return nil // half written, or by another version
-	}
-	return kept
+// sameDescription holds an empty list and none for the same.
+func sameDescription(a, b *campus.Description) bool {
+	return fmt.Sprintf("%+v", *a) == fmt.Sprintf("%+v", *b)
 }
 
-// keep stores a document that was taken; it is whole or not there.
-func (c *Config) keep(data []byte) {
-	if c.StateDir == "" {
-		return
+// epochsOf adds a description's epochs to those known before.
+func epochsOf(d *campus.Description, known map[campus.StoreID]int64) map[campus.StoreID]int64 {
+	out := maps.Clone(known)
+	if out == nil {
+		out = map[campus.StoreID]int64{}
 	}
-	if err := replaceFile(c.StateDir, keptName, data); err != nil && c.Logger != nil {
+	if d != nil {
+		for _, s := range d.Stores {
+			out[s.ID] = max(out[s.ID], s.Epoch)
+		}
+	}
+	return out
+}
+
+// Names in StateDir.
+const (
+	keptName   = "topology.yaml"
+	epochsName = "epochs.json"
+)
+
+// memory is what StateDir holds.
+type memory struct {
+	description *campus.Description // nil: none that is sound
+	epochs      map[campus.StoreID]int64
+}
+
+func (c *Config) remembered() memory {
+	var m memory
+	if c.StateDir == "" {
+		return m
+	}
+	if data, err := readState(c.StateDir, keptName); err == nil {
+		m.description, err = readDescription(data)
+		if err != nil {
+			m.description = nil // half written, or by another version
+		}
+	}
+	if data, err := readState(c.StateDir, epochsName); err == nil {
+		_ = json.Unmarshal(data, &m.epochs)
+	}
+	return m
+}
+
+func readState(dir, name string) ([]byte, error) {
+	f, err := os.Open(filepath.Join(dir, name)) //nolint:gosec // a folder of the configuration
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // it was read only
+	return readDocument(f)
+}
+
+// keep stores a document that was taken; it is whole or not there, and never takes
+// the place of a higher one, which another process may have kept.
+func (c *Config) keep(data []byte, taken *campus.Description) error {
+	if c.StateDir == "" {
+		return nil
+	}
+	m := c.remembered()
+	epochs, err := json.Marshal(epochsOf(taken, m.epochs))
+	if err == nil && (m.description == nil || m.description.Version <= taken.Version) {
+		err = replaceFile(c.StateDir, keptName, data)
+	}
+	if err == nil {
+		err = replaceFile(c.StateDir, epochsName, epochs)
+	}
+	if err != nil && c.Logger != nil {
 		c.Logger.Warn("hospital cannot keep the description", "folder", c.StateDir)
 	}
+	return err
 }
 
 func replaceFile(dir, name string, data []byte) error {
@@ -299,12 +367,20 @@ func replaceFile(dir, name string, data []byte) error {
 	return err
 }
 
+// follower is what a client knows of the documents it follows.
+type follower struct {
+	inForce campus.Description
+	epochs  map[campus.StoreID]int64
+	unkept  []byte // taken, and still to be kept
+	told    string // the last refusal, which is not repeated
+}
+
 // follow asks the source for as long as the client lives.
 func (c *Client) follow() {
 	ctx, stop := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	c.stopFollowing = func() { stop(); done.Wait() }
-	inForce := c.config.Topology
+	f := &follower{inForce: c.config.Topology, epochs: c.config.remembered().epochs}
 	done.Go(func() {
 		ticker := time.NewTicker(c.config.sourceEvery())
 		defer ticker.Stop()
@@ -313,7 +389,7 @@ func (c *Client) follow() {
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				c.look(ctx, &inForce)
+				c.look(ctx, f)
 			}
 		}
 	})
@@ -330,7 +406,10 @@ func (c *Config) sourceEvery() time.Duration {
 }
 
 // look asks once and takes what may follow.
-func (c *Client) look(ctx context.Context, inForce *campus.Description) {
+func (c *Client) look(ctx context.Context, f *follower) {
+	if f.unkept != nil && c.config.keep(f.unkept, &f.inForce) == nil {
+		f.unkept = nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, sourceTimeout)
 	defer cancel()
 	data, err := c.config.Source.Fetch(ctx)
@@ -340,23 +419,29 @@ func (c *Client) look(ctx context.Context, inForce *campus.Description) {
 	event := TopologyEvent{Time: time.Now(), Err: err}
 	var next *campus.Description
 	if err == nil {
-		next, event.Err = readDescription(data)
+		next, event.Err = c.config.acceptable(data, &f.inForce, f.epochs)
 	}
-	if event.Err == nil {
+	if next != nil {
 		event.Version = next.Version
-		event.Err = follows(inForce, next)
-	}
-	if event.Err == nil && reflect.DeepEqual(*inForce, *next) {
-		return // the same in other words
 	}
 	if event.Err == nil {
+		f.told = ""
+		if sameDescription(&f.inForce, next) {
+			return // the same in other words
+		}
 		event.Err = c.take(next)
 	}
 	if event.Taken = event.Err == nil; event.Taken {
-		*inForce = *next
-		c.config.keep(data)
+		f.inForce, f.epochs = *next, epochsOf(next, f.epochs)
+		if c.config.keep(data, next) != nil {
+			f.unkept = data
+		}
+	} else if f.told == event.Err.Error() {
+		return // a source that stays down is one event
+	} else {
+		f.told = event.Err.Error()
 	}
-	c.tell(event)
+	c.config.tell(event)
 }
 
 // take puts a description in force.
@@ -365,23 +450,20 @@ func (c *Client) take(next *campus.Description) error {
 	if err != nil {
 		return err
 	}
-	if c.config.Campus != "" && topology.Campus(c.config.Campus) == nil {
-		return fmt.Errorf("%w: it lacks the campus of this program", ErrTopology)
-	}
 	c.engine.Update(topology)
 	return nil
 }
 
-func (c *Client) tell(e TopologyEvent) {
-	if c.config.OnTopology != nil {
-		c.config.OnTopology(e)
+func (c *Config) tell(e TopologyEvent) {
+	if c.OnTopology != nil {
+		c.OnTopology(e)
 	}
-	if c.config.Logger == nil {
+	if c.Logger == nil {
 		return
 	}
 	if e.Taken {
-		c.config.Logger.Info("hospital description taken", "version", e.Version)
+		c.Logger.Info("hospital description taken", "version", e.Version)
 		return
 	}
-	c.config.Logger.Warn("hospital description refused", "version", e.Version, "error", e.Err)
+	c.Logger.Warn("hospital description refused", "version", e.Version, "error", e.Err)
 }

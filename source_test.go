@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -23,6 +24,8 @@ import (
 
 	"github.com/hospital-go/hospital"
 	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/fhir"
+	"github.com/hospital-go/hospital/fhir/r4"
 	"github.com/hospital-go/hospital/internal/memnet"
 )
 
@@ -185,6 +188,166 @@ func TestColdStart(t *testing.T) {
 	require.ErrorIs(t, err, errDown, "a broken memory is no description")
 	cfg = hospital.Config{}
 	require.NoError(t, cfg.Fetch(t.Context()), "nothing to fetch")
+}
+
+// What New would refuse is neither taken nor kept: a program that starts again
+// begins where it was.
+func TestFetchTakesOnlyWhatFits(t *testing.T) {
+	t.Parallel()
+	state, seen := t.TempDir(), &events{}
+	fetch := func(s hospital.Source) (hospital.Config, error) {
+		cfg := hospital.Config{Campus: "hankou", Source: s, StateDir: state, OnTopology: seen.add}
+		cfg.TLS = map[campus.EndpointID]*tls.Config{"his/dc-b": {MinVersion: tls.VersionTLS12}}
+		err := cfg.Fetch(t.Context())
+		return cfg, err
+	}
+	_, err := fetch(&documents{text: townDocument(5, "dc-a", 9, "")})
+	require.NoError(t, err)
+	require.Empty(t, seen.take())
+	moved := strings.Replace(townDocument(6, "dc-a", 9, ""), "id: hankou", "id: guanggu", 1)
+	for name, s := range map[string]hospital.Source{"our campus is gone": &documents{text: moved}, "rolled back": &documents{text: townDocument(5, "dc-a", 9, "")}, "down": &documents{err: errDown}} {
+		cfg, err := fetch(s)
+		require.NoError(t, err, name)
+		assert.Equal(t, int64(5), cfg.Topology.Version, name)
+		client, err := hospital.New(cfg)
+		require.NoError(t, err, name)
+		require.NoError(t, client.Close())
+		if name != "rolled back" {
+			require.NotEmpty(t, seen.take(), "%s: what was refused is told", name)
+		}
+	}
+	// An endpoint that goes takes its TLS settings with it, now and at the next start.
+	fewer := townDocument(6, "dc-a", 9, "")
+	fewer = fewer[:strings.Index(fewer, "  - {system: his, datacenter: dc-b")]
+	cfg, err := fetch(&documents{text: fewer})
+	require.NoError(t, err)
+	assert.Equal(t, int64(6), cfg.Topology.Version)
+	client, err := hospital.New(cfg)
+	require.NoError(t, err)
+	require.NoError(t, client.Close())
+	// A store that was away does not come back younger.
+	away := strings.ReplaceAll(strings.Replace(fewer, "version: 6", "version: 7", 1), "stores: [{id: his, epoch: 9}]", "stores: [{id: other}]")
+	away = strings.ReplaceAll(away, "store: his", "store: other")
+	_, err = fetch(&documents{text: away})
+	require.NoError(t, err)
+	seen.take()
+	_, err = fetch(&documents{text: townDocument(8, "dc-a", 1, "")})
+	require.NoError(t, err)
+	got := seen.take()
+	require.Len(t, got, 1)
+	require.ErrorIs(t, got[0].Err, hospital.ErrTopology)
+	// Asked again with nothing new, the fault is still the fault.
+	bad := &documents{text: "x"}
+	fresh := hospital.Config{Source: bad}
+	require.ErrorIs(t, fresh.Fetch(t.Context()), hospital.ErrConfig)
+	require.ErrorIs(t, fresh.Fetch(t.Context()), hospital.ErrConfig)
+}
+
+// A process that lags behind does not overwrite what another has kept, and a
+// folder that could not be written is tried again.
+func TestKeeping(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		state := filepath.Join(t.TempDir(), "state")
+		start := func(docs *documents) *hospital.Client {
+			cfg := hospital.Config{Source: docs, SourceEvery: time.Second, StateDir: state}
+			require.NoError(t, cfg.Fetch(t.Context()))
+			client, err := hospital.New(cfg)
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = client.Close() })
+			return client
+		}
+		kept := func() string {
+			data, err := os.ReadFile(filepath.Join(state, "topology.yaml"))
+			if err != nil {
+				return ""
+			}
+			return string(data[:10])
+		}
+		ahead, behind := &documents{text: townDocument(5, "dc-a", 1, "")}, &documents{text: townDocument(5, "dc-a", 1, "")}
+		start(ahead)
+		start(behind)
+		ahead.set(townDocument(7, "dc-a", 1, ""), nil)
+		time.Sleep(2 * time.Second) //nolint:forbidigo // synctest bubble
+		behind.set(townDocument(6, "dc-a", 1, ""), nil)
+		time.Sleep(2 * time.Second) //nolint:forbidigo // synctest bubble
+		assert.Equal(t, "version: 7", kept())
+
+		require.NoError(t, os.RemoveAll(state))
+		require.NoError(t, os.WriteFile(state, []byte("in the way"), 0o600))
+		ahead.set(townDocument(8, "dc-a", 1, ""), nil)
+		time.Sleep(2 * time.Second) //nolint:forbidigo // synctest bubble
+		require.NoError(t, os.Remove(state))
+		time.Sleep(2 * time.Second) //nolint:forbidigo // synctest bubble
+		assert.Equal(t, "version: 8", kept())
+	})
+}
+
+// A lost write is looked for where it was sent: that another store, which a new
+// description leads to meanwhile, knows nothing of it says nothing.
+func TestLostWriteIsNotSoughtElsewhere(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		town, docs := newTokenTown(t), &documents{text: townDocument(1, "dc-a", 1, "")}
+		town.valid["x"] = true
+		cfg := hospital.Config{Source: docs, SourceEvery: 10 * time.Millisecond, Dial: town.config(nil).Dial}
+		cfg.Credentials = map[campus.SystemID]hospital.Credential{campus.HIS: hospital.BearerToken("x")}
+		require.NoError(t, cfg.Fetch(t.Context()))
+		client, err := hospital.New(cfg)
+		require.NoError(t, err)
+		defer client.Close() //nolint:errcheck // it never fails
+		op := hospital.Op{Name: "test.Order", System: campus.HIS, Class: hospital.Settle}
+		sent := 0
+		_, err = hospital.Write(t.Context(), client, op, "N1",
+			func(ctx context.Context, f *fhir.Client) (int, error) {
+				sent++
+				town.mu.Lock()
+				town.lose = true
+				town.mu.Unlock()
+				_, _, err := fhir.Create(ctx, f, &r4.Patient{})
+				other := strings.ReplaceAll(townDocument(2, "dc-a", 1, ""), "stores: [{id: his, epoch: 1}]", "stores: [{id: other}]")
+				docs.set(strings.ReplaceAll(other, "store: his", "store: other"), nil)
+				time.Sleep(50 * time.Millisecond) //nolint:forbidigo // synctest bubble
+				return 0, err
+			},
+			func(ctx context.Context, f *fhir.Client) (int, error) {
+				_, _, err := fhir.Read[*r4.Patient](ctx, f, "absent")
+				return 0, err
+			})
+		require.ErrorIs(t, err, hospital.ErrOutcomeUnknown)
+		assert.Equal(t, 1, sent)
+		time.Sleep(time.Hour) //nolint:forbidigo // synctest bubble
+		var e *hospital.Error
+		require.ErrorAs(t, err, &e)
+		_, err = e.Resolve(t.Context())
+		require.ErrorIs(t, err, hospital.ErrOutcomeUnknown, "nor does it become an answer with time")
+	})
+}
+
+// A page's cursor belongs to its epoch.
+func TestPagesEndWithTheirEpoch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		town, docs := newTokenTown(t), &documents{text: townDocument(1, "dc-a", 1, "")}
+		town.valid["x"] = true
+		cfg := hospital.Config{Source: docs, SourceEvery: time.Second, Dial: town.config(nil).Dial}
+		cfg.Credentials = map[campus.SystemID]hospital.Credential{campus.HIS: hospital.BearerToken("x")}
+		require.NoError(t, cfg.Fetch(t.Context()))
+		client, err := hospital.New(cfg)
+		require.NoError(t, err)
+		defer client.Close() //nolint:errcheck // it never fails
+		pages := 0
+		for _, err = range fhir.Search(t.Context(), client.FHIR(campus.HIS), fhir.For(fhir.SlotStatus.In("free"))) {
+			if err != nil {
+				break
+			}
+			pages++
+			docs.set(townDocument(2, "dc-a", 2, ""), nil)
+			time.Sleep(3 * time.Second) //nolint:forbidigo // synctest bubble
+		}
+		require.ErrorIs(t, err, fhir.ErrPageLost)
+		assert.Equal(t, 1, pages)
+	})
 }
 
 // A file may be rewritten, replaced by another, or be a link that moves.

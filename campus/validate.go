@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // ErrInvalid is what [New]'s error is, for errors.Is.
@@ -99,6 +100,9 @@ func index[T any, K ~string](c *checker, list string, items []T, id func(*T) K) 
 	out := make(map[K]int, len(items))
 	for i := range items {
 		key := id(&items[i])
+		if list == "endpoints" && key == "" {
+			continue // its system or data centre is missing, which is said there
+		}
 		place := fmt.Sprintf("%s[%d].id", list, i)
 		if first, twice := out[key]; twice {
 			c.fault(place, "%q is already the id of %s[%d]", key, list, first)
@@ -160,9 +164,14 @@ func (c *checker) check() {
 	c.systems = index(c, "systems", d.Systems, func(x *System) SystemID { return x.ID })
 	c.stores = index(c, "stores", d.Stores, func(x *Store) StoreID { return x.ID })
 	for i := range d.Endpoints {
-		d.Endpoints[i].ID = d.Endpoints[i].Name()
+		if e := &d.Endpoints[i]; e.System != "" && e.DataCenter != "" {
+			e.ID = e.Name()
+		}
 	}
 	c.endpoints = index(c, "endpoints", d.Endpoints, func(x *Endpoint) EndpointID { return x.ID })
+	if d.Version < 0 {
+		c.fault("version", "must not be negative")
+	}
 	if len(d.Campuses) == 0 {
 		c.fault("campuses", "there must be at least one")
 	}
@@ -208,7 +217,11 @@ func (c *checker) environment(place string, id EnvironmentID) {
 func (c *checker) system(i int) {
 	x, place := &c.d.Systems[i], fmt.Sprintf("systems[%d].campusBy", i)
 	switch x.CampusBy.In {
-	case "", "path":
+	case "":
+		if x.CampusBy.Name != "" || len(x.CampusBy.Values) > 0 {
+			c.fault(place+".in", "must be path, header or query, where name or values are given")
+		}
+	case "path":
 	case "header", "query":
 		if !validParameter.MatchString(x.CampusBy.Name) || slices.Contains(reservedHeaders, strings.ToLower(x.CampusBy.Name)) {
 			c.fault(place+".name", "must name the %s by letters, digits and '-', and not one that HTTP or FHIR uses", x.CampusBy.In)
@@ -278,8 +291,9 @@ func (c *checker) endpoint(i int) {
 	if x.Contract.ConditionalCreate != "" && x.Contract.ConditionalCreate != Racy && x.Contract.ConditionalCreate != Atomic {
 		c.fault(place+".contract.conditionalCreate", "%q must be %q or %q", x.Contract.ConditionalCreate, Racy, Atomic)
 	}
-	if x.Contract.ServerTimeout < 0 {
-		c.fault(place+".contract.serverTimeout", "must not be negative")
+	if t := x.Contract.ServerTimeout; t != 0 && (t < minServerTimeout || t > maxServerTimeout) {
+		c.fault(place+".contract.serverTimeout", "must be from %s to %s, the time after which a lost request has surely ended; 0 means %s",
+			minServerTimeout, maxServerTimeout, DefaultServerTimeout)
 	}
 	for j, status := range x.Contract.NotExecuted {
 		if status < 400 || status > 599 {
@@ -293,11 +307,17 @@ func (c *checker) endpoint(i int) {
 	}
 }
 
+// Bounds of Contract.ServerTimeout: sooner, a lost write could still be running.
+const (
+	minServerTimeout = 100 * time.Millisecond
+	maxServerTimeout = time.Hour
+)
+
 // url parses a base address. The text itself is never repeated in the fault: it may hold a password.
 func (c *checker) url(place, text string, allowPlain bool) *url.URL {
 	u, err := url.Parse(text)
 	switch {
-	case err != nil || u.Hostname() == "" || !validPort(u.Port()) || (u.Scheme != "http" && u.Scheme != "https"):
+	case err != nil || strings.TrimSpace(text) != text || u.Hostname() == "" || !validPort(u.Port()) || (u.Scheme != "http" && u.Scheme != "https"):
 		c.fault(place, "must be an absolute http or https URL")
 		return nil
 	case strings.ContainsAny(u.Path, "\\%;") || (strings.Trim(u.Path, "/") != "" && path.Clean(u.Path) != strings.TrimRight(u.Path, "/")):

@@ -5,6 +5,7 @@
 package strictyaml
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -45,8 +47,22 @@ func Decode(data []byte, into any) (*Document, []Fault) {
 		return d, []Fault{*problem}
 	}
 	d.value(root, reflect.ValueOf(into).Elem(), "")
+	if len(d.faults) > maxFaults {
+		d.faults = append(d.faults[:maxFaults], Fault{Problem: "holds more mistakes than are listed"})
+	}
 	return d, d.faults
 }
+
+const (
+	// MaxItems bounds a list or table.
+	MaxItems  = 10_000
+	maxFaults = 100
+	maxWord   = 64
+)
+
+// Quiet marks structs whose keys and values may be secrets written in the wrong
+// place; they are not repeated.
+type Quiet interface{ Quiet() }
 
 // At returns where a place stands; for one that is missing, where what should hold it does.
 func (d *Document) At(place string) (line, column int) {
@@ -61,11 +77,21 @@ func (d *Document) At(place string) (line, column int) {
 	}
 }
 
+// Has reports whether a place is in the document.
+func (d *Document) Has(place string) bool { return d.nodes[place] != nil }
+
 var lineOf = regexp.MustCompile(`line (\d+)`)
 
 func parse(data []byte) (*yaml.Node, *Fault) {
 	if len(data) > MaxSize {
 		return nil, &Fault{Problem: fmt.Sprintf("is larger than %d bytes", MaxSize)}
+	}
+	if !utf8.Valid(data) {
+		line := 1
+		for rest := data; utf8.Valid(rest[:min(len(rest), bytes.IndexByte(rest, '\n')+1)]) && bytes.IndexByte(rest, '\n') >= 0; line++ {
+			rest = rest[bytes.IndexByte(rest, '\n')+1:]
+		}
+		return nil, &Fault{Line: line, Problem: "is not UTF-8; save the file as UTF-8"}
 	}
 	decoder := yaml.NewDecoder(strings.NewReader(string(data)))
 	var doc, second yaml.Node
@@ -81,17 +107,27 @@ func parse(data []byte) (*yaml.Node, *Fault) {
 	return doc.Content[0], nil
 }
 
-// syntax finds the line in the library's error and adds what is most often the cause.
+var quoted = regexp.MustCompile(`'[^']*'`)
+
+// syntax finds the line in the library's error and adds what is most often the
+// cause. What stands in quotes is of the document and may be a secret.
 func syntax(data []byte, err error) *Fault {
-	f := &Fault{Problem: "is not YAML: " + strings.TrimPrefix(strings.TrimPrefix(err.Error(), "yaml: "), "unmarshal errors: ")}
-	if m := lineOf.FindStringSubmatch(err.Error()); m != nil {
-		f.Line, _ = strconv.Atoi(m[1])
-	}
+	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "yaml: "), "unmarshal errors: ")
+	f := &Fault{Problem: "is not YAML here, or a little before: " + quoted.ReplaceAllString(lineOf.ReplaceAllString(text, "this line"), "'…'")}
 	lines := strings.Split(string(data), "\n")
-	for _, i := range []int{f.Line - 1, f.Line} { // the library counts some errors from 0
-		if i >= 0 && i < len(lines) && strings.HasPrefix(strings.TrimLeft(lines[i], " "), "\t") {
-			f.Line, f.Column = i+1, strings.IndexByte(lines[i], '\t')+1
-			f.Problem = "is indented with a tab; YAML wants spaces"
+	if m := lineOf.FindStringSubmatch(err.Error()); m != nil {
+		n, _ := strconv.Atoi(m[1])
+		f.Line = min(n+1, len(lines)) // most of its errors count from 0
+	}
+	if strings.Contains(text, "unknown anchor") {
+		f.Problem = "uses an alias (*) of nothing; put quotes around a value that begins with *"
+	}
+	for i := max(0, f.Line-3); i < min(f.Line+1, len(lines)); i++ {
+		switch {
+		case strings.HasPrefix(strings.TrimLeft(lines[i], " "), "\t"):
+			return &Fault{Line: i + 1, Column: strings.IndexByte(lines[i], '\t') + 1, Problem: "is indented with a tab; YAML wants spaces"}
+		case strings.ContainsAny(lines[i], "：，｛｝［］\u00a0"):
+			return &Fault{Line: i + 1, Problem: "holds a full-width sign or space (：，); YAML wants : and , and plain spaces"}
 		}
 	}
 	return f
@@ -106,8 +142,13 @@ var duration = reflect.TypeFor[time.Duration]()
 func (d *Document) value(n *yaml.Node, v reflect.Value, place string) {
 	d.nodes[place] = n
 	switch {
+	case len(d.faults) > maxFaults:
+		return
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
 		d.fault(n, place, "uses an anchor or alias; write the value out")
+		return
+	case n.Style&yaml.TaggedStyle != 0:
+		d.fault(n, place, "has a tag (!), which is not read; write the value alone")
 		return
 	case n.Kind == yaml.ScalarNode && n.Tag == "!!null":
 		return
@@ -146,7 +187,7 @@ func (d *Document) scalar(n *yaml.Node, v reflect.Value, place string) {
 		v.SetBool(n.Value == "true")
 	default:
 		i, err := strconv.ParseInt(n.Value, 10, 64)
-		if err != nil || v.OverflowInt(i) {
+		if err != nil || v.OverflowInt(i) || n.Value != strconv.FormatInt(i, 10) {
 			d.fault(n, place, "must be a whole number")
 			return
 		}
@@ -172,6 +213,10 @@ func (d *Document) list(n *yaml.Node, v reflect.Value, place string) {
 		d.fault(n, place, "must be a list: each item on a line of its own that begins with '- ', or [a, b]")
 		return
 	}
+	if len(n.Content) > MaxItems {
+		d.fault(n, place, "has more than %d items", MaxItems)
+		return
+	}
 	v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
 	for i, item := range n.Content {
 		d.value(item, v.Index(i), fmt.Sprintf("%s[%d]", place, i))
@@ -192,6 +237,10 @@ func (d *Document) object(n *yaml.Node, v reflect.Value, place string) {
 	fields(v, known)
 	d.members(n, place, func(key, value *yaml.Node, at string) {
 		field, ok := known[key.Value]
+		if _, quiet := v.Interface().(Quiet); !ok && quiet {
+			d.fault(key, place, "has a key that does not belong here; %s", suggest("", known))
+			return
+		}
 		if !ok {
 			d.fault(key, at, "is no key here; %s", suggest(key.Value, known))
 			return
@@ -206,9 +255,17 @@ func (d *Document) members(n *yaml.Node, place string, visit func(key, value *ya
 		d.fault(n, place, "must be keys and values, each as 'key: value'")
 		return
 	}
+	if len(n.Content) > 2*MaxItems {
+		d.fault(n, place, "has more than %d keys", MaxItems)
+		return
+	}
 	seen := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
+		if len(key.Value) > maxWord {
+			d.fault(key, place, "has a key of more than %d bytes", maxWord)
+			continue
+		}
 		at := strings.TrimPrefix(place+"."+key.Value, ".")
 		switch {
 		case key.Kind != yaml.ScalarNode || key.Tag == "!!merge":
