@@ -52,6 +52,8 @@ type tokenTown struct {
 	token func(w http.ResponseWriter, r *http.Request)
 	date  func() string // the servers' clock
 	lose  bool          // the HIS executes a write and loses its answer
+
+	refuseAt string // a data centre whose HIS refuses everybody
 }
 
 func newTokenTown(t *testing.T) *tokenTown {
@@ -102,7 +104,7 @@ func (n *tokenTown) grant(w http.ResponseWriter, r *http.Request) {
 func (n *tokenTown) his(w http.ResponseWriter, r *http.Request) {
 	n.mu.Lock()
 	n.asked++
-	ok := n.valid[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]
+	ok := n.valid[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")] && (n.refuseAt == "" || !strings.Contains(r.Host, n.refuseAt))
 	n.mu.Unlock()
 	if !ok {
 		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
@@ -245,6 +247,62 @@ func TestRefusedTokenIsRenewedOnce(t *testing.T) {
 		for _, s := range client.Status() {
 			assert.Equal(t, failover.Healthy, s.Read, "a refusal is no illness")
 		}
+	})
+}
+
+// One server's refusal, while the token server is away, leaves nobody else without
+// the token that is good everywhere else.
+func TestOneRefusalDropsNobodysToken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		town := newTokenTown(t)
+		client := town.open(t, withSecret())
+		require.NoError(t, ask(t.Context(), client))
+		time.Sleep(time.Minute) //nolint:forbidigo // synctest bubble
+		town.mu.Lock()
+		town.token = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
+		town.refuseAt = "dc-b"
+		town.mu.Unlock()
+		client.Drain(failover.Selector{DataCenter: "dc-a", System: campus.HIS})
+		require.ErrorIs(t, ask(t.Context(), client), hospital.ErrForbidden)
+		client.Restore(failover.Selector{DataCenter: "dc-a"})
+		for range 60 {
+			require.NoError(t, ask(t.Context(), client))
+			time.Sleep(time.Second) //nolint:forbidigo // synctest bubble
+		}
+	})
+}
+
+// A clock that a gateway told wrongly is not believed twice.
+func TestWrongServerClock(t *testing.T) {
+	t.Parallel()
+	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	require.NoError(t, err)
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(26 * 365 * 24 * time.Hour) //nolint:forbidigo // a bubble begins in 2000
+		town := newTokenTown(t)
+		town.date = func() string { return time.Now().Add(8 * time.Hour).UTC().Format(http.TimeFormat) } // local time, called GMT
+		town.token = func(w http.ResponseWriter, r *http.Request) {
+			claims := checkAssertion(t, r.PostForm.Get("client_assertion"), "ES384", key.Public())
+			if off := time.Until(time.Unix(int64(claims["iat"].(float64)), 0)); off.Abs() > time.Minute {
+				w.WriteHeader(http.StatusBadRequest)
+				_, _ = io.WriteString(w, `{"error":"invalid_client"}`)
+				return
+			}
+			town.mu.Lock()
+			town.valid["x"] = true
+			town.mu.Unlock()
+			_, _ = io.WriteString(w, `{"access_token":"x","token_type":"bearer","expires_in":60}`)
+		}
+		client := town.open(t, hospital.OAuth2{System: "sso", ClientID: "kiosk", Key: key, KeyID: "k1"})
+		failed := 0
+		for range 30 {
+			if ask(t.Context(), client) != nil {
+				failed++
+			}
+			time.Sleep(20 * time.Second) //nolint:forbidigo // synctest bubble
+		}
+		assert.LessOrEqual(t, failed, 1)
 	})
 }
 

@@ -324,6 +324,57 @@ func TestLostWriteIsNotSoughtElsewhere(t *testing.T) {
 	})
 }
 
+// A system that leaves while a call is on its way ends in a typed error; ids of an
+// epoch that ends while the audit is written are not used in the next.
+func TestDescriptionChangesUnderACall(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		next string
+		want hospital.Code
+	}{
+		"the system leaves": {strings.ReplaceAll(strings.Replace(townDocument(2, "dc-a", 1, ""), "systems: [{id: his}]", "systems: [{id: other}]", 1), "system: his", "system: other"), hospital.ErrNoEndpoint},
+		"the epoch rises":   {townDocument(2, "dc-a", 2, ""), hospital.ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				town, docs := newTokenTown(t), &documents{text: townDocument(1, "dc-a", 1, "")}
+				town.valid["x"] = true
+				slow := false
+				cfg := hospital.Config{Source: docs, SourceEvery: time.Second, Dial: town.config(nil).Dial, AuditRequired: []campus.SystemID{campus.HIS}}
+				cfg.Credentials = map[campus.SystemID]hospital.Credential{campus.HIS: hospital.BearerToken("x")}
+				cfg.Audit = func(context.Context, hospital.AuditRecord) error {
+					if slow {
+						time.Sleep(3 * time.Second) //nolint:forbidigo // synctest bubble
+					}
+					return nil
+				}
+				require.NoError(t, cfg.Fetch(t.Context()))
+				client, err := hospital.New(cfg)
+				require.NoError(t, err)
+				defer client.Close() //nolint:errcheck // it never fails
+				f := client.FHIR(campus.HIS, hospital.As(nurse))
+				_, resp, err := fhir.Read[*r4.Patient](t.Context(), f, "1")
+				require.NoError(t, err)
+				docs.set(c.next, nil)
+				slow = true
+				_, before := town.counts()
+				_, _, err = fhir.Read[*r4.Patient](hospital.SameStore(t.Context(), hospital.OriginOf(resp)), f, "1")
+				assert.Equal(t, c.want, hospital.CodeOf(err))
+				_, after := town.counts()
+				assert.Equal(t, before, after, "nothing is sent")
+				slow = false
+				req, err := newRequest(t.Context(), "http://his.hospital.invalid/Patient/1")
+				require.NoError(t, err)
+				if c.want == hospital.ErrNoEndpoint {
+					_, err = client.HTTP(campus.HIS, hospital.As(nurse)).Do(req)
+					require.ErrorIs(t, err, hospital.ErrNoEndpoint)
+				}
+			})
+		})
+	}
+}
+
 // A page's cursor belongs to its epoch.
 func TestPagesEndWithTheirEpoch(t *testing.T) {
 	t.Parallel()
