@@ -341,12 +341,13 @@ func TestAuditOfLoopsLeftEarly(t *testing.T) {
 		l := &auditLog{}
 		_, client := openAudited(t, l)
 		find := his.New(client).FindPatients(t.Context(), his.PatientQuery{Name: "张"}, hospital.As(nurse))
-		for range find {
+		for _, err := range find {
+			require.NoError(t, err)
 			break
 		}
 		assert.Panics(t, func() {
-			for range find {
-				panic("in the loop")
+			for _, err := range find {
+				panic(err)
 			}
 		})
 		got := l.take()

@@ -79,7 +79,7 @@ func connect(conn net.Conn, user *url.Userinfo, target string) error {
 		return err
 	}
 	reader := bufio.NewReader(io.LimitReader(conn, maxProxyAnswer))
-	resp, err := http.ReadResponse(reader, &http.Request{Method: http.MethodConnect})
+	resp, err := http.ReadResponse(reader, &http.Request{Method: http.MethodConnect}) //nolint:bodyclose // closing would read the tunnel
 	if err != nil {
 		return err
 	}

@@ -229,7 +229,8 @@ func TestRefusedCredentials(t *testing.T) {
 				case assert.NoError(t, err): //nolint:testifylint // the status is looked at only then
 					assert.Equal(t, c.want, strconv.Itoa(resp.StatusCode))
 				}
-				assert.Equal(t, c.sent, [2]int{p.count("dc-a"), p.count("dc-b")})
+				sent := [2]int{p.count("dc-a"), p.count("dc-b")}
+				assert.Equal(t, c.sent, sent)
 				for _, s := range p.client.Status() {
 					assert.Zero(t, s.InFlight)
 				}
@@ -381,11 +382,14 @@ func TestRetriesFollowTheNewDescription(t *testing.T) {
 					time.Sleep(2 * time.Second) //nolint:forbidigo // synctest bubble
 					w.WriteHeader(http.StatusTooManyRequests)
 				})
+				c.change(&p.d)
+				next, err := campus.New(p.d)
+				require.NoError(t, err)
 				go func() {
 					time.Sleep(time.Second) //nolint:forbidigo // synctest bubble
-					p.update(t, c.change)
+					p.client.Update(next)
 				}()
-				_, err := p.do(t, write(failover.Unsafe))
+				_, err = p.do(t, write(failover.Unsafe))
 				assert.Equal(t, c.sentB == 1, err == nil)
 				assert.Equal(t, c.sentB, p.count("dc-b"))
 			})

@@ -244,15 +244,30 @@ func TestBatchReadsAreDoubted(t *testing.T) {
 		path, resource string
 		ok             bool
 	}{
-		{"Patient/1", patient, true}, {"/Patient/1", patient, true}, {"Patient/1/", patient, true}, {"Patient/1?_elements=name", patient, true},
-		{"/Patient/1", other, false}, {"Patient/1/", other, false}, {"Patient/1?_elements=name", other, false}, {"Patient/1?_format=json", other, false},
-		{"Patient/1/_history/3", patient, true}, {"Patient/1/_history/2", patient, false}, {"Patient/1/_history/3", other, false},
-		{"Patient/1/_history", `{"resourceType":"Bundle","type":"history"}`, true}, {"Patient/1/_history", patient, false},
-		{"Patient?name=x", found(`{"resource":` + patient + `}`), true}, {"Observation?patient=Patient/1", found(""), true},
-		{"Observation?patient=Patient/1", found(`{"resource":` + patient + `}`), false}, {"Observation?patient=1", patient, false},
+		{"Patient/1", patient, true},
+		{"/Patient/1", patient, true},
+		{"Patient/1/", patient, true},
+		{"Patient/1?_elements=name", patient, true},
+		{"/Patient/1", other, false},
+		{"Patient/1/", other, false},
+		{"Patient/1?_elements=name", other, false},
+		{"Patient/1?_format=json", other, false},
+		{"Patient/1/_history/3", patient, true},
+		{"Patient/1/_history/2", patient, false},
+		{"Patient/1/_history/3", other, false},
+		{"Patient/1/_history", `{"resourceType":"Bundle","type":"history"}`, true},
+		{"Patient/1/_history", patient, false},
+		{"Patient?name=x", found(`{"resource":` + patient + `}`), true},
+		{"Observation?patient=Patient/1", found(""), true},
+		{"Observation?patient=Patient/1", found(`{"resource":` + patient + `}`), false},
+		{"Observation?patient=1", patient, false},
 		{"Observation?patient=1", found(`{"search":{"mode":"include"},"resource":` + patient + `}`), true},
-		{"Patient/1/$everything", patient, true}, {"metadata", `{"resourceType":"CapabilityStatement"}`, true},
-		{"Patient/1", "", false}, {"Patient?name=x", "", false}, {"Patient/1/$everything", "", false}, {"Patient/1/_history/3", "", false},
+		{"Patient/1/$everything", patient, true},
+		{"metadata", `{"resourceType":"CapabilityStatement"}`, true},
+		{"Patient/1", "", false},
+		{"Patient?name=x", "", false},
+		{"Patient/1/$everything", "", false},
+		{"Patient/1/_history/3", "", false},
 	} {
 		entry := `{"response":{"status":"200"}}`
 		if c.resource != "" {

@@ -62,7 +62,10 @@ const (
 
 // Quiet marks structs whose keys and values may be secrets written in the wrong
 // place; they are not repeated.
-type Quiet interface{ Quiet() }
+type Quiet interface {
+	// Quiet does nothing.
+	Quiet()
+}
 
 // At returns where a place stands; for one that is missing, where what should hold it does.
 func (d *Document) At(place string) (line, column int) {
