@@ -94,6 +94,8 @@ func TestAuditRecordsEveryCall(t *testing.T) {
 				_, err := desk.Book(t.Context(), his.BookRequest{Number: hospital.NewNumber(), Patient: id, Slot: slots[0]}, as)
 				return err
 			}},
+			{"his.CheckIn", "", "", []campus.PatientID{id}, func() error { _, err := desk.CheckIn(t.Context(), number, id, as); return err }},
+			{"his.Booking", "", "", []campus.PatientID{id}, func() error { _, err := desk.Booking(t.Context(), number, id, as); return err }},
 			{"fhir", "read Patient", hospital.ErrNotFound, nil, func() error {
 				_, _, err := fhir.Read[*r4.Patient](t.Context(), client.FHIR(campus.HIS, as), "nobody")
 				return err
@@ -139,6 +141,7 @@ func TestAuditRecordsEveryCall(t *testing.T) {
 				assert.NotEmpty(t, r.RequestID)
 			}
 			assert.Equal(t, step.outcome, got[1].Outcome)
+			assert.Equal(t, step.op == "his.Book" || step.op == "his.CheckIn", got[1].Number != "", "the act is named")
 			assert.Equal(t, step.patients, got[1].Patients, step.op)
 		}
 	})

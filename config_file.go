@@ -351,7 +351,7 @@ func (r *configReader) secret(place string, s *secretFile) func() (string, error
 	case s.Env != "":
 		value, ok := os.LookupEnv(s.Env)
 		switch {
-		case !variable.MatchString(s.Env): // which may be the secret itself
+		case !ok && !variable.MatchString(s.Env): // which may be the secret itself
 			r.fault(place+".env", "must be the name of an environment variable, in capital letters, digits and _")
 		case !ok || value == "":
 			r.fault(place+".env", "the environment variable %s is not set", s.Env)

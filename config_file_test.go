@@ -211,6 +211,17 @@ func TestMistakesInHospitalYAML(t *testing.T) { //nolint:paralleltest // it sets
 	}
 }
 
+// Long names, small letters and Chinese comments are nobody's mistake.
+func TestWhatIsNoMistake(t *testing.T) { //nolint:paralleltest // it sets an environment variable
+	t.Setenv("hospital_test_secret", "x")
+	long := strings.Repeat("数", 60)
+	text := strings.NewReplacer("id: dc-b", "id: "+long, "datacenter: dc-b", "datacenter: "+long, "{file: secret.txt}", "{env: hospital_test_secret}").Replace(sound)
+	_, err := load(t, folder(t), "# 汉口院区，主数据中心：一\n"+text+"tls:\n  his/"+long+": {serverName: x}\n")
+	require.NoError(t, err)
+	_, err = load(t, folder(t), "# 汉口院区，主数据中心：一\nname: '一，二'\n]\n")
+	require.ErrorContains(t, err, "is not YAML here")
+}
+
 // What can be told of the rest is told beside a key that cannot be read, and once.
 func TestMistakesOfSeveralKindsAtOnce(t *testing.T) {
 	t.Parallel()

@@ -194,6 +194,7 @@ func (c *Config) Fetch(ctx context.Context) error {
 		newest = &c.Topology
 	}
 	memory := c.remembered()
+	memory.epochs = epochsOf(newest, epochsOf(memory.description, memory.epochs))
 	if kept := memory.description; kept != nil && follows(newest, kept, nil) == nil && c.sound(kept) == nil {
 		newest = kept
 	}
@@ -204,7 +205,7 @@ func (c *Config) Fetch(ctx context.Context) error {
 		var fetched *campus.Description
 		if fetched, err = c.acceptable(data, newest, memory.epochs); err == nil {
 			newest = fetched
-			_ = c.keep(data, fetched)
+			_ = c.keep(data, fetched, memory.epochs)
 		}
 		c.refusal = err
 	}
@@ -330,12 +331,15 @@ func readState(dir, name string) ([]byte, error) {
 
 // keep stores a document that was taken; it is whole or not there, and never takes
 // the place of a higher one, which another process may have kept.
-func (c *Config) keep(data []byte, taken *campus.Description) error {
+func (c *Config) keep(data []byte, taken *campus.Description, known map[campus.StoreID]int64) error {
 	if c.StateDir == "" {
 		return nil
 	}
 	m := c.remembered()
-	epochs, err := json.Marshal(epochsOf(taken, m.epochs))
+	for id, epoch := range m.epochs { // another process may have seen more
+		known = epochsOf(&campus.Description{Stores: []campus.Store{{ID: id, Epoch: epoch}}}, known)
+	}
+	epochs, err := json.Marshal(epochsOf(taken, known))
 	if err == nil && (m.description == nil || m.description.Version <= taken.Version) {
 		err = replaceFile(c.StateDir, keptName, data)
 	}
@@ -380,7 +384,7 @@ func (c *Client) follow() {
 	ctx, stop := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	c.stopFollowing = func() { stop(); done.Wait() }
-	f := &follower{inForce: c.config.Topology, epochs: c.config.remembered().epochs}
+	f := &follower{inForce: c.config.Topology, epochs: epochsOf(&c.config.Topology, c.config.remembered().epochs)}
 	done.Go(func() {
 		ticker := time.NewTicker(c.config.sourceEvery())
 		defer ticker.Stop()
@@ -407,7 +411,7 @@ func (c *Config) sourceEvery() time.Duration {
 
 // look asks once and takes what may follow.
 func (c *Client) look(ctx context.Context, f *follower) {
-	if f.unkept != nil && c.config.keep(f.unkept, &f.inForce) == nil {
+	if f.unkept != nil && c.config.keep(f.unkept, &f.inForce, f.epochs) == nil {
 		f.unkept = nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, sourceTimeout)
@@ -433,7 +437,7 @@ func (c *Client) look(ctx context.Context, f *follower) {
 	}
 	if event.Taken = event.Err == nil; event.Taken {
 		f.inForce, f.epochs = *next, epochsOf(next, f.epochs)
-		if c.config.keep(data, next) != nil {
+		if c.config.keep(data, next, f.epochs) != nil {
 			f.unkept = data
 		}
 	} else if f.told == event.Err.Error() {

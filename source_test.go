@@ -236,6 +236,19 @@ func TestFetchTakesOnlyWhatFits(t *testing.T) {
 	got := seen.take()
 	require.Len(t, got, 1)
 	require.ErrorIs(t, got[0].Err, hospital.ErrTopology)
+	// Nor one that only the program's own description had.
+	own, err := fetch(&documents{text: townDocument(9, "dc-a", 9, "")})
+	require.NoError(t, err)
+	var seenIt []hospital.TopologyEvent
+	bare := hospital.Config{Topology: own.Topology, Source: &documents{text: strings.Replace(away, "version: 7", "version: 10", 1)}, StateDir: t.TempDir()}
+	require.NoError(t, bare.Fetch(t.Context()))
+	assert.Equal(t, int64(10), bare.Topology.Version)
+	back := hospital.Config{Source: &documents{text: townDocument(11, "dc-a", 1, "")}, StateDir: bare.StateDir}
+	back.OnTopology = func(e hospital.TopologyEvent) { seenIt = append(seenIt, e) }
+	require.NoError(t, back.Fetch(t.Context()))
+	assert.Equal(t, int64(10), back.Topology.Version)
+	require.Len(t, seenIt, 1)
+	require.ErrorIs(t, seenIt[0].Err, hospital.ErrTopology)
 	// Asked again with nothing new, the fault is still the fault.
 	bad := &documents{text: "x"}
 	fresh := hospital.Config{Source: bad}

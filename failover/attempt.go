@@ -159,7 +159,15 @@ func (r *run) attempt(s *site, t ticket) (*http.Response, error) {
 	}
 	handed = true
 	resp.Body = &endBody{ReadCloser: resp.Body, end: func() { f.end(); s.release() }}
-	return r.finish(f, resp, v)
+	kept := false
+	defer func() { // a hook may panic here too
+		if !kept {
+			discard(resp)
+		}
+	}()
+	out, err := r.finish(f, resp, v)
+	kept = true
+	return out, err
 }
 
 // flight is one attempt on its way.
@@ -169,7 +177,8 @@ type flight struct {
 	attempt Attempt
 	ctx     context.Context //nolint:containedctx // the attempt's own, for its time
 	start   time.Time
-	end     func() // its time
+	got     time.Time // when its answer had been read
+	end     func()    // its time
 	status  int
 	auth    error // what Authorize said
 }
@@ -193,16 +202,18 @@ func (r *run) send(f *flight, header http.Header) (*http.Response, Verdict) {
 	}
 	// The attempt's time begins now: a slow token server is not this endpoint's fault.
 	f.start = time.Now()
+	timed := f.ctx
 	if r.call.AttemptTimeout > 0 {
-		f.ctx, f.end = context.WithTimeout(f.ctx, r.call.AttemptTimeout)
+		timed, f.end = context.WithTimeout(f.ctx, r.call.AttemptTimeout)
 	}
-	resp, err := s.transport(r.call).RoundTrip(req.WithContext(w.watch(f.ctx)))
+	resp, err := s.transport(r.call).RoundTrip(req.WithContext(w.watch(timed)))
 	if err != nil {
-		return nil, w.verdict(f.ctx, err)
+		return nil, w.verdict(timed, err)
 	}
 	resp.Request = r.shown(s, req, &asked)
 	f.status = resp.StatusCode
-	v := r.read(f.ctx, s, resp)
+	v := r.read(timed, s, resp)
+	f.got = time.Now() // renewing credentials is not the endpoint's time
 	// Whoever asks for credentials has let nothing through; else only a read is sent again.
 	if resp.StatusCode == http.StatusUnauthorized && (r.call.Repeat == Safe || (v.Outcome == Rejected && resp.Header.Get("WWW-Authenticate") != "")) {
 		r.renew = r.mayRenew() && r.client.options.Refused(f.ctx, s.endpoint, req)
@@ -339,17 +350,19 @@ func readAll(resp *http.Response, limit int64) ([]byte, error) {
 // finish is every attempt's one way out: hooks, health, what to keep of it, and
 // whether to go on.
 func (r *run) finish(f *flight, resp *http.Response, v Verdict) (*http.Response, error) {
-	now := time.Now()
-	status := 0
+	now, status := time.Now(), 0
+	if f.got.IsZero() {
+		f.got = now
+	}
 	if resp != nil {
 		status = resp.StatusCode
 	}
 	if hook := r.client.options.Hooks.AttemptDone; hook != nil {
-		hook(f.ctx, f.attempt, Result{Outcome: v.Outcome, Fault: v.Fault, Status: status, Duration: now.Sub(f.start)})
+		hook(f.ctx, f.attempt, Result{Outcome: v.Outcome, Fault: v.Fault, Status: status, Duration: f.got.Sub(f.start)})
 	}
 	r.charge(f, v, now)
 	if resp != nil && v.Outcome >= Rejected {
-		f.site.clock.heard(resp.Header, f.start, now)
+		f.site.clock.heard(resp.Header, f.start, f.got)
 	}
 	if r.renew {
 		return r.oncemore(f, resp, v, status)

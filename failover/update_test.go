@@ -339,6 +339,37 @@ func TestCredentialsLeaveNothing(t *testing.T) {
 	})
 }
 
+// A hook that panics takes no place with it, of a stream neither; and its context
+// is alive.
+func TestHooksMayPanic(t *testing.T) {
+	t.Parallel()
+	for name, size := range map[string]int64{"read": 1 << 10, "stream": 0} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				bad := true
+				p := newPair(t, setup{options: func(o *failover.Options) {
+					o.Hooks.AttemptDone = func(ctx context.Context, _ failover.Attempt, _ failover.Result) {
+						assert.NoError(t, ctx.Err()) //nolint:testifylint // not the test's own code
+						if bad {
+							panic("bad hook")
+						}
+					}
+				}})
+				call := read()
+				call.MaxBody = size
+				assert.Panics(t, func() { _, _ = p.do(t, call) })
+				for _, s := range p.client.Status() {
+					assert.Zero(t, s.InFlight)
+				}
+				bad = false
+				_, err := p.do(t, call)
+				require.NoError(t, err)
+			})
+		})
+	}
+}
+
 // What a classifier leaves unsettled is no success of the endpoint's.
 func TestVerdictWithoutFaultIsNoSuccess(t *testing.T) {
 	t.Parallel()

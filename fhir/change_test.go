@@ -64,6 +64,7 @@ func TestAnswersToChangesAreDoubted(t *testing.T) {
 		"vread, another patient":            {vread, `{"resourceType":"Patient","id":"2","meta":{"versionId":"3"}}`, 200, fhir.ErrUnexpected},
 		"patch":                             {patch, `{"resourceType":"Patient","id":"1"}`, 200, nil},
 		"patch, another patient":            {patch, `{"resourceType":"Patient","id":"2"}`, 200, fhir.ErrUnexpected},
+		"patch, an error as 200":            {patch, outcome("error"), 200, fhir.ErrUnexpected},
 		"patch, somebody was first":         {patch, outcome("error"), 412, fhir.ErrPrecondition},
 		"delete":                            {del, ``, 204, nil},
 		"delete, says so":                   {del, outcome("information"), 200, nil},
@@ -212,14 +213,15 @@ func TestBatchResults(t *testing.T) {
 		answer string
 		errs   []error
 	}{
-		"both":              {answer(patient("1"), patient("1")), []error{nil, nil}},
-		"one is refused":    {answer(patient("1"), refused), []error{nil, fhir.ErrPrecondition}},
-		"refused, bare":     {answer(`{"response":{"status":"404"}}`, patient("1")), []error{fhir.ErrNotFound, nil}},
-		"another patient":   {answer(patient("2"), patient("2")), []error{fhir.ErrUnexpected, fhir.ErrUnexpected}},
-		"no response":       {answer(`{}`, patient("1")), []error{fhir.ErrUnexpected, nil}},
-		"no status":         {answer(`{"response":{"status":""}}`, `{"response":{"status":"2xx"}}`), []error{fhir.ErrUnexpected, fhir.ErrUnexpected}},
-		"an error as a 200": {answer(`{"response":{"status":"200","outcome":{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"x"}]}}}`, patient("1")), []error{fhir.ErrUnexpected, nil}},
-		"empty reads":       {answer(`{"response":{"status":"200"}}`, patient("1")), []error{fhir.ErrUnexpected, nil}},
+		"both":                     {answer(patient("1"), patient("1")), []error{nil, nil}},
+		"one is refused":           {answer(patient("1"), refused), []error{nil, fhir.ErrPrecondition}},
+		"refused, bare":            {answer(`{"response":{"status":"404"}}`, patient("1")), []error{fhir.ErrNotFound, nil}},
+		"another patient":          {answer(patient("2"), patient("2")), []error{fhir.ErrUnexpected, fhir.ErrUnexpected}},
+		"no response":              {answer(`{}`, patient("1")), []error{fhir.ErrUnexpected, nil}},
+		"no status":                {answer(`{"response":{"status":""}}`, `{"response":{"status":"2xx"}}`), []error{fhir.ErrUnexpected, fhir.ErrUnexpected}},
+		"an error as its resource": {answer(`{"response":{"status":"200"},"resource":{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"x"}]}}`, `{"response":{"status":"200"},"resource":{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"x"}]}}`), []error{fhir.ErrUnexpected, fhir.ErrUnexpected}},
+		"an error as a 200":        {answer(`{"response":{"status":"200","outcome":{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"x"}]}}}`, patient("1")), []error{fhir.ErrUnexpected, nil}},
+		"empty reads":              {answer(`{"response":{"status":"200"}}`, patient("1")), []error{fhir.ErrUnexpected, nil}},
 	} {
 		results, _, err := fhir.Batch(t.Context(), newClient(t, &script{answers: []string{c.answer}}), batch)
 		require.NoError(t, err, name)

@@ -57,7 +57,7 @@ const (
 	// MaxItems bounds a list or table.
 	MaxItems  = 10_000
 	maxFaults = 100
-	maxWord   = 64
+	maxWord   = 1024
 )
 
 // Quiet marks structs whose keys and values may be secrets written in the wrong
@@ -110,6 +110,11 @@ func parse(data []byte) (*yaml.Node, *Fault) {
 	return doc.Content[0], nil
 }
 
+var besides = regexp.MustCompile(`"[^"]*"|'[^']*'|(^|\s)#.*`)
+
+// plainOf is a line without what stands in quotes and comments, where any sign may be.
+func plainOf(line string) string { return besides.ReplaceAllString(line, "") }
+
 var quoted = regexp.MustCompile(`'[^']*'`)
 
 // syntax finds the line in the library's error and adds what is most often the
@@ -129,7 +134,7 @@ func syntax(data []byte, err error) *Fault {
 		switch {
 		case strings.HasPrefix(strings.TrimLeft(lines[i], " "), "\t"):
 			return &Fault{Line: i + 1, Column: strings.IndexByte(lines[i], '\t') + 1, Problem: "is indented with a tab; YAML wants spaces"}
-		case strings.ContainsAny(lines[i], "：，｛｝［］\u00a0"):
+		case strings.ContainsAny(plainOf(lines[i]), "：，｛｝［］\u00a0"):
 			return &Fault{Line: i + 1, Problem: "holds a full-width sign or space (：，); YAML wants : and , and plain spaces"}
 		}
 	}
