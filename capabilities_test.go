@@ -119,6 +119,44 @@ func TestChangesFailOver(t *testing.T) {
 	})
 }
 
+// The pages of a history belong to the server that began it.
+func TestHistoryIsPinned(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hosp, client := open(t, nil, fakes.WithPersonality(fakes.Personality{PageSize: 2}))
+		f := client.FHIR(campus.HIS)
+		made, _, err := fhir.Create(t.Context(), f, &r4.Patient{})
+		require.NoError(t, err)
+		for range 4 {
+			made, _, err = fhir.Update(t.Context(), f, made)
+			require.NoError(t, err)
+		}
+		n := 0
+		for _, err = range fhir.History[*r4.Patient](t.Context(), f, made.ID) {
+			if err != nil {
+				break
+			}
+			if n++; n == 2 {
+				hosp.Stop("dc-a")
+			}
+		}
+		require.ErrorIs(t, err, fhir.ErrPageLost)
+		assert.Equal(t, 2, n)
+	})
+}
+
+// A gateway's 401 without WWW-Authenticate says nothing of what became of a write.
+func TestForeignRefusalOfAWriteIsUnknown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hosp, client := open(t, nil)
+		hosp.Break(fakes.Rule{When: fakes.When{Interaction: "create"}, Do: fakes.Action{Status: 401, Body: "<html>login</html>", Execute: true}})
+		_, _, err := fhir.Create(t.Context(), client.FHIR(campus.HIS), &r4.Patient{})
+		assert.Equal(t, hospital.ErrOutcomeUnknown, hospital.CodeOf(err))
+		assert.Equal(t, 1, executed(hosp, "create"))
+	})
+}
+
 func executed(hosp *fakes.Hospital, interaction string) int {
 	n := 0
 	for _, e := range hosp.Ledger().Entries() {

@@ -367,19 +367,3 @@ func TestCertificatesAreReadAnew(t *testing.T) {
 	require.NoError(t, os.Chtimes(filepath.Join(dir, "cert.pem"), later, later))
 	assert.NotEqual(t, first, current())
 }
-
-func FuzzLoadConfig(f *testing.F) {
-	f.Add(sound)
-	f.Add("endpoints: [{contract: {notExecuted: [x]}}]\n")
-	f.Add("a: &a [*a]\n")
-	f.Add("version: 0x10\ncampuses: {a: b}\n? [x]\n: y\n")
-	f.Fuzz(func(t *testing.T, text string) {
-		path := filepath.Join(t.TempDir(), "hospital.yaml")
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-		if _, err := hospital.LoadConfig(path); err != nil {
-			var faults *hospital.ConfigFaults
-			require.ErrorAs(t, err, &faults)
-			require.NotEmpty(t, faults.Faults)
-		}
-	})
-}

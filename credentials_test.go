@@ -620,6 +620,36 @@ func TestMutualTLS(t *testing.T) {
 	require.ErrorContains(t, err, "verifies nothing")
 }
 
+// TLS 1.1 is refused, whatever a configuration allows.
+func TestOldTLSIsRefused(t *testing.T) {
+	t.Parallel()
+	_, ca, caKey := identity(t, "authority", nil, nil)
+	serverCert, _, _ := identity(t, "his.internal", ca, caKey)
+	pool := x509.NewCertPool()
+	pool.AddCert(ca)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/fhir+json")
+		_, _ = io.WriteString(w, `{"resourceType":"Patient","id":"1"}`)
+	}))
+	server.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11, Certificates: []tls.Certificate{serverCert}}
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.StartTLS()
+	defer server.Close()
+	cfg := (&tokenTown{}).config(nil)
+	cfg.Dial = nil
+	for i := range cfg.Topology.Endpoints[:2] {
+		cfg.Topology.Endpoints[i].URL = fmt.Sprintf("%s/%d", server.URL, i)
+	}
+	cfg.TLS = map[campus.EndpointID]*tls.Config{}
+	for _, id := range []campus.EndpointID{"his/dc-a", "his/dc-b"} {
+		cfg.TLS[id] = &tls.Config{RootCAs: pool, ServerName: "his.internal", MinVersion: tls.VersionTLS10}
+	}
+	client, err := hospital.New(cfg)
+	require.NoError(t, err)
+	defer client.Close() //nolint:errcheck // it never fails
+	require.ErrorIs(t, ask(t.Context(), client), hospital.ErrUnavailable)
+}
+
 // A configured proxy is used, by CONNECT; one in the environment is not.
 func TestProxy(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://nowhere.test:1")

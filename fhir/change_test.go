@@ -68,6 +68,7 @@ func TestAnswersToChangesAreDoubted(t *testing.T) {
 		"patch, somebody was first":         {patch, outcome("error"), 412, fhir.ErrPrecondition},
 		"delete":                            {del, ``, 204, nil},
 		"delete, says so":                   {del, outcome("information"), 200, nil},
+		"delete, shows what it was":         {del, `{"resourceType":"Patient","id":"1"}`, 200, nil},
 		"delete, gone already":              {del, outcome("error"), 410, nil},
 		"delete, never there":               {del, absent, 404, nil},
 		"delete, no such type":              {del, outcome("error"), 404, fhir.ErrNotFound},
@@ -173,7 +174,9 @@ func TestHistory(t *testing.T) {
 		"another's deletion":                {[]string{history("", strings.Replace(gone, "Patient/1", "Patient/2", 1))}, nil, fhir.ErrUnexpected},
 		"a deletion, with what was deleted": {[]string{history("", strings.Replace(v("1", "1"), `{"resource"`, `{"request":{"method":"DELETE","url":"Patient/1"},"response":{"status":"204","lastModified":"2026-01-09T08:00:00Z"},"resource"`, 1))}, []string{"gone 2026-01-09"}, nil},
 		"a version that failed":             {[]string{history("", strings.Replace(v("1", "1"), `{"resource"`, `{"response":{"status":"500"},"resource"`, 1))}, nil, fhir.ErrUnexpected},
-		"without a number":                  {[]string{history("", `{"resource":{"resourceType":"Patient","id":"1"}}`)}, nil, fhir.ErrUnexpected},
+		"numbers in entity tags":            {[]string{history("", `{"resource":{"resourceType":"Patient","id":"1","meta":{"lastUpdated":"2026-01-02T08:00:00Z","versionId":"2"}},"response":{"etag":"W/\"2\""}}`)}, []string{"2 2026-01-02"}, nil},
+		"deletions without a time":          {[]string{history("", strings.Repeat(strings.ReplaceAll(gone, `,"lastModified":"2026-01-09T08:00:00Z"`, ``)+",", 2)+v("1", "1"))}, []string{"gone", "gone", "1 2026-01-01"}, nil},
+		"a deletion by its whole URL":       {[]string{history("", strings.Replace(gone, `"url":"Patient/1"`, `"url":"https://his.test/fhir/Patient/1"`, 1))}, []string{"gone 2026-01-09"}, nil},
 		"another patient":                   {[]string{history("", v("2", "1"))}, nil, fhir.ErrUnexpected},
 		"nothing in it":                     {[]string{history("", `{"request":{"method":"PUT","url":"Patient/1"}}`)}, nil, fhir.ErrUnexpected},
 		"a search":                          {[]string{page("")}, nil, fhir.ErrUnexpected},
@@ -187,9 +190,9 @@ func TestHistory(t *testing.T) {
 			if err = e; e != nil {
 				break
 			}
-			at := version.At[:10]
+			at := version.At[:min(10, len(version.At))]
 			if version.Deleted {
-				got = append(got, "gone "+at)
+				got = append(got, strings.TrimSpace("gone "+at))
 			} else {
 				got = append(got, version.Resource.Meta.VersionId+" "+at)
 			}
@@ -292,6 +295,48 @@ func TestBatchReadsAreDoubted(t *testing.T) {
 	require.NoError(t, results[1].Err, "gone is what was wanted")
 }
 
+// What answers a write in a Bundle is what its URL names; what was sent may be a
+// patch, or an operation's input.
+func TestBundleWritesAreDoubted(t *testing.T) {
+	t.Parallel()
+	patient := func(id string) string { return `{"resourceType":"Patient","id":"` + id + `"}` }
+	for name, c := range map[string]struct {
+		method, url string
+		sent        r4.Resource
+		answer      string
+		ok          bool
+	}{
+		"a patch":                  {"PATCH", "Patient/1", &r4.Binary{ContentType: fhir.PatchMediaType}, patient("1"), true},
+		"a patch of another":       {"PATCH", "Patient/1", &r4.Binary{ContentType: fhir.PatchMediaType}, patient("2"), false},
+		"an operation":             {"POST", "Patient/$match", &r4.Parameters{}, `{"resourceType":"Bundle","type":"searchset"}`, true},
+		"a put":                    {"PUT", "/Patient/1", known(), patient("1"), true},
+		"a put of another":         {"PUT", "/Patient/1", known(), patient("2"), false},
+		"a post of another type":   {"POST", "Observation", &r4.Observation{}, patient("1"), false},
+		"a conditional put":        {"PUT", "Organization?identifier=s|7", &r4.Organization{}, `{"resourceType":"Organization","id":"9"}`, true},
+		"a search by POST":         {"POST", "Patient/_search", nil, `{"resourceType":"Bundle","type":"searchset"}`, true},
+		"what it says of a create": {"POST", "Observation", &r4.Observation{}, `{"resourceType":"OperationOutcome","issue":[{"severity":"information","code":"informational"}]}`, true},
+	} {
+		bundle := &r4.Bundle{Type: "transaction", Entry: []r4.BundleEntry{{Resource: c.sent, Request: &r4.BundleEntryRequest{Method: c.method, URL: c.url}}}}
+		s := &script{answers: []string{`{"resourceType":"Bundle","type":"transaction-response","entry":[{"response":{"status":"200"},"resource":` + c.answer + `}]}`}}
+		_, _, err := fhir.Transaction(t.Context(), newClient(t, s), bundle)
+		assert.Equal(t, c.ok, err == nil, "%s: %v", name, err)
+		bundle.Type = "batch"
+		s = &script{answers: []string{strings.Replace(s.answers[0], "transaction", "batch", 1)}}
+		results, _, err := fhir.Batch(t.Context(), newClient(t, s), bundle)
+		require.NoError(t, err, name)
+		assert.Equal(t, c.ok, results[0].Err == nil, "%s: %v", name, results[0].Err)
+	}
+}
+
+// A document is found by its master identifier too.
+func TestMasterIdentifierIsAKey(t *testing.T) {
+	t.Parallel()
+	id := r4.Identifier{System: "s", Value: "7"}
+	s := &script{answers: []string{`{"resourceType":"DocumentReference","id":"1"}`}, status: 201}
+	_, _, err := fhir.CreateIfNone(t.Context(), newClient(t, s), &r4.DocumentReference{MasterIdentifier: &id}, id)
+	require.NoError(t, err)
+}
+
 // What came in part is marked, whatever the server says of it, and never written.
 func TestPartsAreNotWrittenBack(t *testing.T) {
 	t.Parallel()
@@ -324,7 +369,7 @@ func TestSelfLinkInOtherWords(t *testing.T) {
 	for link, want := range map[string]error{
 		"Observation?patient=Patient/1001&category=laboratory,exam" + date:                                                        nil,
 		"Observation?patient=https://his.test/fhir/Patient/1001&category=exam,laboratory&date=ge2026-01-05T00:00:00Z&_sort=-date": nil,
-		"?patient=1001&category=Laboratory,exam&_count=20" + date:                                                                 nil,
+		"?patient=1001&category=laboratory,exam&_count=20" + date:                                                                 nil,
 		"Observation?patient=Patient/2002&category=laboratory,exam" + date:                                                        fhir.ErrFilterIgnored,
 		"Observation?patient=&category=laboratory,exam" + date:                                                                    fhir.ErrFilterIgnored,
 		"Observation?patient=Patient/1001&category=laboratory" + date:                                                             fhir.ErrFilterIgnored,
@@ -336,6 +381,41 @@ func TestSelfLinkInOtherWords(t *testing.T) {
 		s := &script{answers: []string{strings.ReplaceAll(page(self("https://his.test/fhir/"+link)), `"Slot"`, `"Observation"`)}}
 		for _, err := range fhir.Search(t.Context(), newClient(t, s), q) {
 			require.ErrorIs(t, err, want, link)
+		}
+	}
+}
+
+// The ways in which real servers write the same search, and those that are another.
+func TestSelfLinksOfManyServers(t *testing.T) {
+	t.Parallel()
+	get := func(name, value string) fhir.Query { return fhir.For(fhir.Raw[*r4.Slot](name, value, false)) }
+	post := func(q fhir.Query) fhir.Query { q.Post = true; return q }
+	for _, c := range []struct {
+		q    fhir.Query
+		link string
+		ok   bool
+	}{
+		{get("status", "free"), "http://10.0.0.1/FHIR?status=free", true},
+		{get("status", "free"), "http://10.0.0.1/Api/R4/?status=free", true},
+		{get("schedule", "1"), "Slot?schedule=Schedule/1", true},
+		{get("schedule", "Schedule/1"), "Slot?schedule:Schedule=1", true},
+		{get("schedule", "https://x.test/fhir/Schedule/1"), "Slot?schedule=Schedule/1", true},
+		{get("schedule", "Schedule/1"), "Slot?schedule=Location/1", false},
+		{get("identifier", "s|A+B"), "Slot?identifier=s%7CA+B", true},
+		{get("identifier", "s|A;B"), "Slot?identifier=s%7CA;B", true},
+		{get("start", "2026-01-01"), "Slot?start=eq2026-01-01", true},
+		{get("start", "eq2026-01-01"), "Slot?start=2026-01-01", true},
+		{get("start", "2026-01"), "Slot?start=2026-01-01", false},
+		{get("start", "le2026-01-01"), "Slot?start=le2026-01-01T00:00:00Z", false},
+		{get("start", "ge2026-01-01T00:00:00Z"), "Slot?start=ge2026-01-01T08:00:00+08:00", true},
+		{get("_id", "AbC"), "Slot?_id=abc", false},
+		{get("status:not", "free"), "Slot?status=free", false},
+		{post(get("status:not", "free")), "Slot/_search?status=free", false},
+		{post(fhir.For(fhir.Identifier[*r4.Slot]("s", "1"), fhir.SlotSchedule.Include())), "Slot/_search?_include=Slot:schedule", true},
+	} {
+		s := &script{answers: []string{page(self(c.link), "1")}}
+		for _, err := range fhir.Search(t.Context(), newClient(t, s), c.q) {
+			assert.Equal(t, c.ok, err == nil, "%v %s: %v", c.q.Params, c.link, err)
 		}
 	}
 }

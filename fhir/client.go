@@ -178,7 +178,7 @@ func (c *Client) request(ctx context.Context, method, path, query string, body c
 	if body.data != nil {
 		req.Header.Set("Content-Type", body.media)
 	}
-	if method != http.MethodGet {
+	if method != http.MethodGet && method != http.MethodDelete {
 		req.Header.Set("Prefer", "return=representation")
 	}
 	return req, nil

@@ -1,10 +1,12 @@
 package fhir
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
 	"net/http"
+	"strings"
 
 	"github.com/hospital-go/hospital/fhir/r4"
 )
@@ -21,7 +23,7 @@ func VersionRead[T r4.Resource](ctx context.Context, c *Client, id, version stri
 	if err != nil {
 		return none, resp, err
 	}
-	if m := res.ResourceMeta(); m == nil || m.VersionId != version {
+	if numberOf(resp.ETag) != version { // the metadata's, or else the header's
 		return none, resp, fmt.Errorf("%w: another version", ErrUnexpected)
 	}
 	return res, resp, nil
@@ -59,6 +61,9 @@ func History[T r4.Resource](ctx context.Context, c *Client, id string) iter.Seq2
 			}
 			for i := range bundle.Entry {
 				v, key, err := versionOf[T](&bundle.Entry[i], typ, id)
+				if key == "" || key == "deleted " { // nothing to tell it from others by
+					key = fmt.Sprintf("entry %d", len(seen))
+				}
 				if err == nil && seen[key] {
 					continue // pages overlap
 				}
@@ -85,26 +90,34 @@ func versionOf[T r4.Resource](e *r4.BundleEntry, typ, id string) (v Version[T], 
 		}
 	}
 	if e.Request != nil && e.Request.Method == http.MethodDelete {
-		if t, ok := targetOf(e.Request.URL); !ok || t.typ != typ || t.id != id {
+		if t, ok := targetOf(e.Request.URL); (!ok || t.typ != typ || t.id != id) && locationID(e.Request.URL, typ) != id {
 			return v, "", fmt.Errorf("%w: the deletion of another resource", ErrUnexpected)
 		}
 		v.Deleted = true
-		return v, "deleted " + v.At, nil
+		return v, cmp.Or(etagOf(e), "deleted "+v.At), nil
 	}
 	res, err := r4.As[T](e.Resource)
 	if err != nil || res.ResourceID() != id {
 		return v, "", fmt.Errorf("%w: a version of another resource, or without content", ErrUnexpected)
 	}
 	v.Resource = res
-	m := res.ResourceMeta()
-	if m == nil {
-		return v, "", fmt.Errorf("%w: a version without its number", ErrUnexpected)
+	key = etagOf(e)
+	if m := res.ResourceMeta(); m != nil {
+		v.At, key = cmp.Or(v.At, m.LastUpdated), cmp.Or(m.VersionId, key)
 	}
-	if v.At == "" {
-		v.At = m.LastUpdated
-	}
-	return v, m.VersionId, nil
+	return v, key, nil
 }
+
+// etagOf is the version's number as the entry gives it, "" when it does not.
+func etagOf(e *r4.BundleEntry) string {
+	if e.Response == nil {
+		return ""
+	}
+	return numberOf(e.Response.Etag)
+}
+
+// numberOf is the version in an entity tag.
+func numberOf(etag string) string { return strings.Trim(strings.TrimPrefix(etag, "W/"), `"`) }
 
 // walk follows the next links of a history.
 type walk struct {

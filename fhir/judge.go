@@ -107,7 +107,7 @@ func Contradicts(i Interaction, typ string, body []byte) bool {
 	case i.Expect != "":
 		return typ != i.Expect
 	case typ != "OperationOutcome":
-		return i.Name == "delete" // which has nothing else to say
+		return i.Name == "delete" && typ != i.Type // which may show what it deleted
 	}
 	outcome, err := r4.Decode[*r4.OperationOutcome](body)
 	return err != nil || hasError(outcome)
@@ -141,7 +141,12 @@ func judge(i Interaction, resp *http.Response, body []byte) error {
 		return ErrForeign // a refusal in FHIR is an OperationOutcome
 	case shape == ShapeEmpty && mayBeEmpty(i):
 		return nil
-	case shape == ShapeEmpty, Contradicts(i, typ, body):
+	case shape == ShapeEmpty:
+		return ErrUnexpected
+	case Contradicts(i, typ, body):
+		if _, broken := r4.Peek(body); broken != nil {
+			return ErrForeign
+		}
 		return ErrUnexpected
 	}
 	return nil

@@ -128,7 +128,7 @@ func targetOf(text string) (target, bool) {
 	if err != nil || u.IsAbs() || u.Host != "" || u.Fragment != "" {
 		return target{}, false
 	}
-	t := target{partial: u.Query().Has("_elements") || u.Query().Has("_summary")}
+	t := target{partial: inPart(u.Query())}
 	parts := strings.Split(strings.Trim(u.Path, "/"), "/")
 	last := parts[len(parts)-1]
 	switch {
@@ -143,6 +143,12 @@ func targetOf(text string) (target, bool) {
 		t.id = parts[1]
 	}
 	switch {
+	case len(parts) == 2 && t.id == "_history":
+		t.id, t.history = "", true
+	case len(parts) == 2 && t.id == "_search":
+		t.id = ""
+	case len(parts) == 3 && ValidID(t.id) && ValidType(last): // a compartment
+		t.typ, t.id = last, ""
 	case len(parts) == 1:
 	case !ValidID(t.id), len(parts) > 2 && parts[2] != "_history", len(parts) > 4:
 		return t, false
@@ -229,8 +235,13 @@ func resultOf(sent, got *r4.BundleEntry) Result {
 	return r
 }
 
-// sameKind: what answers a write is of the type that was written, or says how it went.
+// sameKind: what answers a write is of the type that its URL names, or says how it
+// went. What was sent may be of another type: a patch, an operation's input.
 func sameKind(sent, got *r4.BundleEntry) bool {
-	return got.Resource == nil || sent.Resource == nil || got.Resource.ResourceType() == sent.Resource.ResourceType() ||
-		got.Resource.ResourceType() == "OperationOutcome"
+	t, _ := targetOf(sent.Request.URL)
+	if got.Resource == nil || t.other || t.typ == "" {
+		return true
+	}
+	typ := got.Resource.ResourceType()
+	return typ == t.typ || typ == "OperationOutcome" || (typ == "Bundle" && t.id == "" && strings.HasSuffix(sent.Request.URL, "_search"))
 }

@@ -69,8 +69,15 @@ func Delete(ctx context.Context, c *Client, resource r4.Resource) (*Response, er
 	if err != nil {
 		return nil, err
 	}
-	_, resp, err := c.call(ctx, Interaction{Name: "delete", Type: resource.ResourceType()}, req)
-	return resp, err
+	body, resp, err := c.call(ctx, Interaction{Name: "delete", Type: resource.ResourceType()}, req)
+	if err != nil || len(body) == 0 || resp.Status >= 400 {
+		return resp, err
+	}
+	shown, err := r4.Unmarshal(body)
+	if err != nil || (shown.ResourceType() == resource.ResourceType() && shown.ResourceID() != resource.ResourceID()) {
+		return resp, fmt.Errorf("%w: another resource", ErrUnexpected)
+	}
+	return resp, nil
 }
 
 // UpdateIf puts the one resource that carries the identifier, or creates it (a

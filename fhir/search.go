@@ -193,8 +193,11 @@ func (s *search) countOnly() bool {
 }
 
 // partial: only parts of the matches were asked for.
-func (s *search) partial() bool {
-	return s.query.Params.Has("_elements") || s.query.Params.Has("_summary")
+func (s *search) partial() bool { return inPart(s.query.Params) }
+
+func inPart(q url.Values) bool {
+	summary := q.Get("_summary")
+	return q.Has("_elements") || (summary != "" && summary != "false")
 }
 
 // markSubsetted marks what a server forgot to mark.
@@ -263,27 +266,76 @@ func (s *search) honoured(self string) bool {
 	if err != nil {
 		return false
 	}
-	if last := path.Base(u.Path); ValidType(last) && last != s.query.Type && !strings.EqualFold(last, path.Base(s.client.base.Path)) {
+	if last := path.Base(u.Path); last != s.query.Type && r4.Generated(last) {
 		return false
 	}
-	used, missing, present := u.Query(), 0, 0
+	used, missing, present := readLink(u.RawQuery), 0, 0
 	for name, values := range s.query.Params {
 		switch {
-		case slices.Contains(controls, strings.SplitN(name, ":", 2)[0]):
-		case !uses(used[name], values):
+		case slices.Contains(controls, base(name)):
+		case !uses(used.values(name), values):
 			missing++
-		default:
+		case !slices.Contains(shaping, base(name)):
 			present++
 		}
 	}
-	return missing == 0 || (s.query.Post && present == 0 && !anyOf(used, s.query.Params))
+	return missing == 0 || (s.query.Post && present == 0 && !used.anyOf(s.query.Params))
+}
+
+// shaping are parameters whose presence in the link of a POST does not mean that
+// it would have told the others.
+var shaping = []string{"_include", "_revinclude", "_sort"}
+
+// base is a parameter's name without its modifier.
+func base(name string) string {
+	before, _, _ := strings.Cut(name, ":")
+	return before
+}
+
+// linkQuery is what a self link says was used.
+type linkQuery map[string][]string
+
+// readLink reads a query as leniently as servers write them: a + may be itself, a ;
+// is no separator.
+func readLink(raw string) linkQuery {
+	out := linkQuery{}
+	for pair := range strings.SplitSeq(raw, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		name, err := url.QueryUnescape(name)
+		plus, err2 := url.PathUnescape(value)
+		if err != nil || err2 != nil {
+			continue
+		}
+		out[name] = append(out[name], plus)
+		if spaces, err := url.QueryUnescape(value); err == nil && spaces != plus {
+			out[name] = append(out[name], spaces)
+		}
+	}
+	return out
+}
+
+// values are those of the parameter, also where the link names a reference's type
+// (schedule:Schedule). Another modifier makes it another parameter.
+func (q linkQuery) values(name string) []string {
+	out := slices.Clone(q[name])
+	for other, values := range q {
+		if rest, ok := strings.CutPrefix(other, name+":"); ok && ValidType(rest) {
+			out = append(out, values...)
+		}
+	}
+	return out
 }
 
 // anyOf: does the link name one of the parameters, however it changed it?
-func anyOf(used, sent url.Values) bool {
+func (q linkQuery) anyOf(sent url.Values) bool {
 	for name := range sent {
-		if used.Has(name) && !slices.Contains(controls, name) {
-			return true
+		if slices.Contains(controls, base(name)) || slices.Contains(shaping, base(name)) {
+			continue
+		}
+		for used := range q {
+			if base(used) == base(name) {
+				return true
+			}
 		}
 	}
 	return false
@@ -310,37 +362,54 @@ func sameValues(used, sent string) bool {
 	return len(have) == len(want)
 }
 
-// sameValue lets a server write a reference absolutely or by its id alone, a time
-// in another zone, and letters in another case; a token must be as it was.
+// sameValue lets a server write a reference absolutely or by its id alone, and a
+// time in another zone; a code must be as it was.
 func sameValue(used, sent string) bool {
-	switch {
-	case used == sent:
-		return true
-	case strings.Contains(sent, "|"):
-		return false
+	if used == sent || strings.Contains(sent, "|") {
+		return used == sent
 	}
-	if typ, id, ok := strings.Cut(sent, "/"); ok && ValidType(typ) && ValidID(id) {
-		return used == id || strings.HasSuffix(used, "/"+sent)
+	usedType, usedID, okUsed := referenceOf(used)
+	sentType, sentID, okSent := referenceOf(sent)
+	if okUsed || okSent {
+		return usedID == sentID && (usedType == "" || sentType == "" || usedType == sentType)
 	}
-	if a, b, ok := sameMoment(used, sent); ok {
-		return a == b
-	}
-	return strings.EqualFold(used, sent)
+	return sameMoment(used, sent)
 }
 
-// sameMoment reads both as prefix and time.
-func sameMoment(used, sent string) (a, b string, ok bool) {
-	read := func(s string) (string, bool) {
-		prefix := ""
-		if len(s) > 2 && s[0] >= 'a' && s[0] <= 'z' && s[1] >= 'a' && s[1] <= 'z' {
-			prefix, s = s[:2], s[2:]
-		}
-		at, err := r4.ParseTime(strings.ReplaceAll(s, " ", "+"), nil)
-		return prefix + at.From.UTC().String(), err == nil
+// referenceOf reads Type/id, alone or at the end of a URL, as two; of anything else
+// all of it is the id.
+func referenceOf(s string) (typ, id string, ok bool) {
+	parts := strings.Split(s, "/")
+	if n := len(parts); n > 1 && ValidType(parts[n-2]) && ValidID(parts[n-1]) {
+		return parts[n-2], parts[n-1], true
 	}
-	a, okA := read(used)
-	b, okB := read(sent)
-	return a, b, okA && okB
+	return "", s, false
+}
+
+// sameMoment compares what bounds a search by time: of a day its beginning, its
+// end, or both.
+func sameMoment(used, sent string) bool {
+	prefix, a, okA := momentOf(used)
+	other, b, okB := momentOf(sent)
+	if !okA || !okB || prefix != other {
+		return false
+	}
+	begin, end := a.From.Equal(b.From), a.To.Equal(b.To)
+	switch prefix {
+	case "ge", "lt":
+		return begin
+	case "le", "gt":
+		return end
+	}
+	return begin && end
+}
+
+func momentOf(s string) (prefix string, at r4.Span, ok bool) {
+	if prefix = "eq"; len(s) > 2 && s[0] >= 'a' && s[0] <= 'z' {
+		prefix, s = s[:2], s[2:]
+	}
+	at, err := r4.ParseTime(strings.ReplaceAll(s, " ", "+"), nil)
+	return prefix, at, err == nil
 }
 
 // fresh drops what was delivered before: after a restart, or where pages overlap.

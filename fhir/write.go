@@ -41,12 +41,16 @@ func carries(resource r4.Resource, identifier r4.Identifier) bool {
 	if err != nil {
 		return false
 	}
-	var many struct{ Identifier []r4.Identifier }
+	same := func(i r4.Identifier) bool { return i.System == identifier.System && i.Value == identifier.Value }
+	var many struct {
+		Identifier       []r4.Identifier
+		MasterIdentifier r4.Identifier // of documents, which the parameter identifier finds too
+	}
 	if json.Unmarshal(data, &many) == nil {
-		return r4.HasIdentifier(many.Identifier, identifier.System, identifier.Value)
+		return slices.ContainsFunc(many.Identifier, same) || same(many.MasterIdentifier)
 	}
 	var one struct{ Identifier r4.Identifier }
-	return json.Unmarshal(data, &one) == nil && one.Identifier.System == identifier.System && one.Identifier.Value == identifier.Value
+	return json.Unmarshal(data, &one) == nil && same(one.Identifier)
 }
 
 // IdentifierQuery is the search that finds exactly this identifier, for
@@ -209,14 +213,14 @@ func statusOf(status string) int {
 
 // sameResource: what answers a PUT is what was put.
 func sameResource(sent, got *r4.BundleEntry) error {
-	typ, id, _ := strings.Cut(sent.Request.URL, "/")
-	if sent.Request.Method != http.MethodPut || !ValidID(id) {
+	t, _ := targetOf(sent.Request.URL)
+	if (sent.Request.Method != http.MethodPut && sent.Request.Method != http.MethodPatch) || t.id == "" {
 		return nil
 	}
-	if got.Resource != nil && got.Resource.ResourceType() == typ && got.Resource.ResourceID() != id {
+	if got.Resource != nil && got.Resource.ResourceType() == t.typ && got.Resource.ResourceID() != t.id {
 		return ErrUnexpected
 	}
-	if at := locationID(got.Response.Location, typ); at != "" && at != id {
+	if at := locationID(got.Response.Location, t.typ); at != "" && at != t.id {
 		return ErrUnexpected
 	}
 	return nil

@@ -92,7 +92,7 @@ go test -run '^$' -fuzz '^FuzzUnmarshal$' -fuzztime 15s ./fhir/r4
 go test -run '^$' -fuzz '^FuzzSearchAnswer$' -fuzztime 15s ./fhir
 go test -run '^$' -fuzz '^FuzzChangeAnswers$' -fuzztime 15s ./fhir
 go test -run '^$' -fuzz '^FuzzFrame$' -fuzztime 15s ./failover
-go test -run '^$' -fuzz '^FuzzLoadConfig$' -fuzztime 15s .
+go test -run '^$' -fuzz '^FuzzDecode$' -fuzztime 15s ./internal/strictyaml
 
 step "quickstart"
 go build -o "$work/quickstart" ./examples/quickstart

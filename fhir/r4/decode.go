@@ -432,7 +432,7 @@ func (d *decoder) resource() Resource {
 // It usually comes first; when it comes last the object is read twice, which
 // MaxDepth bounds for nested ones.
 func (d *decoder) resourceType() string {
-	pos, depth := d.pos, d.depth // not values: looking ahead is work too
+	pos, depth, values := d.pos, d.depth, d.values
 	outer := d.ahead
 	d.ahead = true
 	defer func() { d.ahead = outer }()
@@ -442,7 +442,7 @@ func (d *decoder) resourceType() string {
 			if d.looked += d.pos - pos; d.looked > maxLook*len(d.data) {
 				d.fail("resourceType comes last too often")
 			}
-			d.pos, d.depth = pos, depth
+			d.pos, d.depth, d.values = pos, depth, values
 			return typ
 		}
 		d.skip()

@@ -24,10 +24,11 @@ func (e *encoder) fail(reason string) {
 }
 
 func (e *encoder) open() bool {
-	if e.depth++; e.depth > MaxDepth {
+	if e.depth == MaxDepth {
 		e.fail("nested too deeply")
 		return false
 	}
+	e.depth++
 	e.begin[e.depth] = len(e.buf)
 	e.buf = append(e.buf, '{')
 	return true
@@ -171,6 +172,9 @@ func (e *encoder) raw(value []byte) {
 
 // extra writes the members without a field of their own.
 func (e *encoder) extra(extra Extra) {
+	if e.err != nil {
+		return
+	}
 	if slices.ContainsFunc(extra, func(m Member) bool { return !m.stash }) && e.wroteOneOf(extra) {
 		e.fail("a member of Extra that has a field, which is set")
 	}

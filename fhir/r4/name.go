@@ -22,7 +22,7 @@ const representationURL = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-r
 // NameText returns the name in one writing, "" when the list has none in it. A
 // name says its writing by the extension iso21090-EN-representation (IDE, ABC),
 // else by its letters. Official and usual names come before others; one marked
-// old is left out, one whose period has an end comes last. Without Text the parts are joined, family first: 张三, Zhang San.
+// old is left out, and one whose period has an end comes after those without. Without Text the parts are joined, family first: 张三, Zhang San.
 func NameText(names []HumanName, w Writing) string {
 	best, rank := "", 2*len(nameUses)+2
 	for i := range names {
@@ -41,15 +41,16 @@ func NameText(names []HumanName, w Writing) string {
 // nameUses in the order in which they are preferred; others come after.
 var nameUses = []string{NameUseOfficial, NameUseUsual, ""}
 
-// rank is small for what is preferred. A period with an end comes last: there is
-// no clock here to tell whether it has come.
+// rank is small for what is preferred. Of the names in use one whose period has an
+// end comes after those without: there is no clock here to tell whether it has
+// come. The year 9999 is nobody's end.
 func (x *HumanName) rank() int {
 	rank := slices.Index(nameUses, x.Use)
-	if rank < 0 {
-		rank = len(nameUses)
-	}
-	if x.Period != nil && x.Period.End != "" {
-		rank += len(nameUses) + 1
+	switch {
+	case rank < 0:
+		return 2 * len(nameUses)
+	case x.Period != nil && x.Period.End != "" && !strings.HasPrefix(x.Period.End, "9999"):
+		return rank + len(nameUses)
 	}
 	return rank
 }

@@ -203,6 +203,30 @@ func TestDepthIsOneLimit(t *testing.T) {
 	assert.Equal(t, (r4.MaxDepth-3)/2, written)
 }
 
+// A leaf that is one level too deep beside members nobody knows: an error, no panic.
+func TestTooDeepBesideExtra(t *testing.T) {
+	t.Parallel()
+	for n := 55; n < 70; n++ {
+		leaf := r4.Extension{URL: "u", ValueReference: &r4.Reference{Identifier: &r4.Identifier{Value: "1"}, Extra: r4.Extra{{Name: "foo", Value: []byte("1")}}}}
+		for range n {
+			leaf = r4.Extension{URL: "u", Extension: []r4.Extension{leaf}}
+		}
+		data, err := r4.Marshal(&r4.Patient{Extension: []r4.Extension{leaf}})
+		if err == nil {
+			requireRoundTrip(t, data)
+		}
+	}
+}
+
+// A page of 16 MB whose entries name their type last is read like any other.
+func TestTypesLastInALargePage(t *testing.T) {
+	t.Parallel()
+	item := `{"resource":{"id":"1","status":"final","code":{"coding":[{"system":"http://loinc.org","code":"6690-2"}]},"valueQuantity":{"value":7.00,"unit":"x","system":"http://unitsofmeasure.org","code":"x"},"subject":{"reference":"Patient/1"},"resourceType":"Observation"}}`
+	doc := `{"resourceType":"Bundle","type":"searchset","entry":[` + strings.Repeat(item+",", 40_000) + item + `]}`
+	_, err := r4.Unmarshal([]byte(doc))
+	require.NoError(t, err)
+}
+
 // Every offset of what needs a look in a string, in words of eight bytes.
 func TestStringsAroundWords(t *testing.T) {
 	t.Parallel()
@@ -318,13 +342,15 @@ func TestNameInEitherWriting(t *testing.T) {
 		names           []r4.HumanName
 		han, alphabetic string
 	}{
-		"none":                   {},
-		"by its letters":         {[]r4.HumanName{{Text: "张三"}, {Text: "Zhang San"}}, "张三", "Zhang San"},
-		"joined":                 {[]r4.HumanName{{Family: "张", Given: []string{"三"}}, {Family: "Zhang", Given: []string{"", "San"}}}, "张三", "Zhang San"},
-		"by its extension":       {[]r4.HumanName{{Text: "张三 Zhang San", Extension: abc}}, "", "张三 Zhang San"},
-		"official first":         {[]r4.HumanName{{Use: "nickname", Text: "小三"}, {Text: "张叁"}, {Use: "official", Text: "张三"}}, "张三", ""},
-		"one that ended is last": {[]r4.HumanName{{Use: "official", Text: "李四", Period: &r4.Period{End: "2001"}}, {Use: "usual", Text: "王四"}}, "王四", ""},
-		"an old one is none":     {[]r4.HumanName{{Use: "old", Text: "李三"}}, "", ""},
+		"none":                              {},
+		"by its letters":                    {[]r4.HumanName{{Text: "张三"}, {Text: "Zhang San"}}, "张三", "Zhang San"},
+		"joined":                            {[]r4.HumanName{{Family: "张", Given: []string{"三"}}, {Family: "Zhang", Given: []string{"", "San"}}}, "张三", "Zhang San"},
+		"by its extension":                  {[]r4.HumanName{{Text: "张三 Zhang San", Extension: abc}}, "", "张三 Zhang San"},
+		"official first":                    {[]r4.HumanName{{Use: "nickname", Text: "小三"}, {Text: "张叁"}, {Use: "official", Text: "张三"}}, "张三", ""},
+		"one that ended is last":            {[]r4.HumanName{{Use: "official", Text: "李四", Period: &r4.Period{End: "2001"}}, {Use: "usual", Text: "王四"}}, "王四", ""},
+		"an end nobody will see":            {[]r4.HumanName{{Use: "official", Text: "张三", Period: &r4.Period{End: "9999-12-31"}}, {Use: "anonymous", Text: "无名氏"}}, "张三", ""},
+		"an ended one before a maiden name": {[]r4.HumanName{{Use: "maiden", Text: "李三"}, {Use: "official", Text: "张三", Period: &r4.Period{End: "2001"}}}, "张三", ""},
+		"an old one is none":                {[]r4.HumanName{{Use: "old", Text: "李三"}}, "", ""},
 	} {
 		assert.Equal(t, c.han, r4.NameText(c.names, r4.Ideographic), name)
 		assert.Equal(t, c.alphabetic, r4.NameText(c.names, r4.Alphabetic), name)

@@ -248,6 +248,12 @@ func (u *Unknown) UnmarshalJSON(data []byte) error {
 // GoString names the type only.
 func (u *Unknown) GoString() string { return u.String() }
 
+// Generated reports whether this package has a Go type of the name.
+func Generated(name string) bool {
+	_, unknown := newResource(name).(*Unknown)
+	return !unknown
+}
+
 // TypeOf returns the resourceType of a document and looks no further. The error is
 // a [*SyntaxError].
 func TypeOf(data []byte) (string, error) {
