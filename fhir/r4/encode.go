@@ -72,8 +72,11 @@ func (e *encoder) string(name, s string, extra Extra) {
 		e.stashed(name, extra)
 		return
 	}
-	e.name(name)
-	e.quote(s)
+	buf := e.buf
+	if buf[len(buf)-1] == '{' {
+		name = name[1:]
+	}
+	e.buf = e.appendQuoted(append(buf, name...), s)
 }
 
 func (e *encoder) strings(name string, list []string, extra Extra) {
@@ -216,30 +219,48 @@ func (e *encoder) stashed(name string, extra Extra) {
 	}
 }
 
-func (e *encoder) quote(s string) {
-	e.buf = append(e.buf, '"')
-	plain, ascii := 0, true
-	for i := 0; i < len(s); i++ {
-		if i+8 <= len(s) {
-			word := eight(s[i : i+8])
-			ascii = ascii && word&highBits == 0
-			if !needsEscape(word) {
-				i += 7
-				continue
-			}
-		}
-		switch c := s[i]; {
-		case c < ' ' || c == '"' || c == '\\':
-			e.buf = appendEscape(append(e.buf, s[plain:i]...), c)
-			plain = i + 1
-		case c >= utf8.RuneSelf:
-			ascii = false
-		}
-	}
+func (e *encoder) quote(s string) { e.buf = e.appendQuoted(e.buf, s) }
+
+func (e *encoder) appendQuoted(buf []byte, s string) []byte {
+	escapes, ascii := look(s)
 	if !ascii && !utf8.ValidString(s) {
 		e.fail("invalid UTF-8")
 	}
-	e.buf = append(append(e.buf, s[plain:]...), '"')
+	buf = append(buf, '"')
+	if escapes {
+		buf = appendEscaped(buf, s)
+	} else {
+		buf = append(buf, s...)
+	}
+	return append(buf, '"')
+}
+
+// look says whether a string may hold something to escape, and whether all of it is
+// ASCII: eight bytes at a time, the last eight of them perhaps twice.
+func look(s string) (escapes, ascii bool) {
+	if len(s) < 8 {
+		return lookShort(s)
+	}
+	var special, all uint64
+	for i := 0; i+8 <= len(s); i += 8 {
+		word := eight(s[i : i+8])
+		special |= specials(word)
+		all |= word
+	}
+	last := eight(s[len(s)-8:])
+	special |= specials(last)
+	all |= last
+	return special&highBits != 0, all&highBits == 0
+}
+
+func lookShort(s string) (escapes, ascii bool) {
+	ascii = true
+	for i := range len(s) {
+		c := s[i]
+		escapes = escapes || c < ' ' || c == '"' || c == '\\'
+		ascii = ascii && c < utf8.RuneSelf
+	}
+	return escapes, ascii
 }
 
 const (
@@ -253,11 +274,22 @@ func eight(s string) uint64 {
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
-// needsEscape: is one of the word's bytes a control character, a quote or a
-// backslash? It may say yes for a word that has none, never no for one that has.
-func needsEscape(word uint64) bool {
+// specials has a high bit set if one of the word's bytes is a control character, a
+// quote or a backslash. It may have one for a word without, never none for one with.
+func specials(word uint64) uint64 {
 	quote, backslash := word^lowBits*'"', word^lowBits*'\\'
-	return ((word-lowBits*' ')&^word|(quote-lowBits)&^quote|(backslash-lowBits)&^backslash)&highBits != 0
+	return (word-lowBits*' ')&^word | (quote-lowBits)&^quote | (backslash-lowBits)&^backslash
+}
+
+func appendEscaped(buf []byte, s string) []byte {
+	plain := 0
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' {
+			buf = appendEscape(append(buf, s[plain:i]...), c)
+			plain = i + 1
+		}
+	}
+	return append(buf, s[plain:]...)
 }
 
 func appendEscape(buf []byte, c byte) []byte {
