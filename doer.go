@@ -372,11 +372,12 @@ type recorded struct {
 // Read reads.
 func (r *recorded) Read(p []byte) (int, error) {
 	n, err := r.ReadCloser.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		r.outcome = cmp.Or(r.outcome, error(ErrUnavailable))
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF):
 		r.once.Do(func() { r.end(r.outcome) })
+	default:
+		r.once.Do(func() { r.end(cmp.Or(r.outcome, error(ErrUnavailable))) })
 	}
 	return n, err
 }
