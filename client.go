@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"math"
-	"net/http"
 	"slices"
 	"sync"
 
@@ -134,55 +133,6 @@ func (c *Client) FHIR(system campus.SystemID, opts ...ReadOption) *fhir.Client {
 	}
 	client, _ := fhir.New(d, base, fhir.WithCheckedLinks(), fhir.WithMaxBody(c.config.MaxBody))
 	return client
-}
-
-// HTTPOption is for [Client.HTTP]; [AtCampus], [As] and [Concerning] are.
-type HTTPOption interface{ applyHTTP(o *httpOptions) }
-
-type httpOptions struct {
-	options
-	classify failover.Classifier
-	repeat   func(*http.Request) Repeat
-}
-
-type httpOptionFunc func(*httpOptions)
-
-func (f httpOptionFunc) applyHTTP(o *httpOptions) { f(o) }
-
-func (f optionFunc) applyHTTP(o *httpOptions) { f(&o.options) }
-
-// Classify judges answers by their bodies, for a system that says under 200 that it
-// failed; see package failover. Bodies are then read inside the attempt and
-// bounded by Config.MaxBody.
-func Classify(f failover.Classifier) HTTPOption {
-	return httpOptionFunc(func(o *httpOptions) { o.classify = f })
-}
-
-// RepeatBy says what may be sent again, for a system whose methods do not tell,
-// such as one that asks everything by POST. What is Safe is routed as a read.
-func RepeatBy(f func(*http.Request) Repeat) HTTPOption {
-	return httpOptionFunc(func(o *httpOptions) { o.repeat = f })
-}
-
-// HTTP returns an http.Client of the system for plain HTTP: http://SYSTEM.hospital.invalid/path
-// goes to path below the base of whichever endpoint should answer. What may be
-// sent again follows RFC 9110, or [RepeatBy]. A request, its body included, has
-// 20 s; without [Classify] bodies are streamed and not bounded by Config.MaxBody.
-// A request that is to be sent twice needs GetBody, which http.NewRequest sets.
-// Errors come wrapped in a *url.Error, which prints the URL: unwrap it before
-// logging when URLs may name a patient.
-func (c *Client) HTTP(system campus.SystemID, opts ...HTTPOption) *http.Client {
-	var o httpOptions
-	for _, opt := range opts {
-		opt.applyHTTP(&o)
-	}
-	fixed := c.newCall(Op{Name: "http", System: system}, o.options)
-	return &http.Client{
-		Transport: &plainTransport{client: c, system: system, fixed: fixed, classify: o.classify, repeat: o.repeat},
-		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse
-		},
-	}
 }
 
 // fhirOf is the FHIR client behind a system's verbs.

@@ -2,15 +2,11 @@ package hospital
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 
 	"github.com/google/uuid"
 
@@ -92,20 +88,10 @@ func (d *doer) do(ctx context.Context, c *call, fc *failover.Call, req *http.Req
 
 // refusedBy is what an answer's status makes of a call, for the record.
 func refusedBy(resp *http.Response, err error) error {
-	if err != nil {
+	if err != nil || resp.StatusCode < 400 {
 		return err
 	}
-	switch status := resp.StatusCode; {
-	case status < 400:
-		return nil
-	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		return ErrForbidden
-	case status == http.StatusNotFound, status == http.StatusGone:
-		return ErrNotFound
-	case status == http.StatusConflict, status == http.StatusPreconditionFailed:
-		return ErrConflict
-	}
-	return ErrRefused
+	return &fhir.OutcomeError{Status: resp.StatusCode}
 }
 
 // describe maps Op and Interaction to a failover.Call.
@@ -309,91 +295,4 @@ func classify(i fhir.Interaction, resp *http.Response, body []byte) failover.Ver
 		return failover.Verdict{Outcome: failover.Unknown, Fault: failover.FaultForeign}
 	}
 	return v
-}
-
-// plainTransport is [Client.HTTP]'s.
-type plainTransport struct {
-	client *Client
-	system campus.SystemID
-	fixed  *call
-
-	classify failover.Classifier
-	repeat   func(*http.Request) Repeat
-}
-
-func (t *plainTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.Body != nil {
-		defer req.Body.Close()
-	}
-	if code := t.refuses(req); code != "" {
-		return nil, &Error{Code: code, System: t.system, Op: "http"}
-	}
-	c := t.fixed.another()
-	if err := t.client.auditStart(req.Context(), c, req.Method); err != nil {
-		t.client.auditEnd(req.Context(), c, req.Method, err)
-		return nil, wrap(err, c)
-	}
-	out := req.WithContext(req.Context())
-	out.Header = req.Header.Clone()
-	t.client.mark(out.Header, c)
-	t.client.nameCampus(out, t.system, c.campus, false)
-	ctx, end := t.client.tracer.StartCall(req.Context(), "http", t.system, c.campus)
-	_, overall := List.times()
-	fc := &failover.Call{
-		System: t.system, Campus: c.campus, Op: "http", Timeout: overall, Repeat: failover.RepeatOf(req), Kind: failover.KindOf(req),
-	}
-	if t.classify != nil {
-		fc.Classify, fc.MaxBody = t.classify, t.client.config.MaxBody
-	}
-	if t.repeat != nil {
-		if fc.Repeat, fc.Kind = t.repeat(req), campus.Write; fc.Repeat == Safe {
-			fc.Kind = campus.ReadStrong
-		}
-	}
-	resp, err := t.client.engine.Do(ctx, fc, out.WithContext(ctx))
-	end(string(codeOf(err)))
-	if err != nil {
-		t.client.auditEnd(ctx, c, req.Method, err)
-		return nil, wrap(err, c)
-	}
-	resp.Body = &recorded{ReadCloser: resp.Body, outcome: refusedBy(resp, nil), end: func(err error) { t.client.auditEnd(ctx, c, req.Method, err) }}
-	return resp, nil
-}
-
-// recorded is a body whose call is recorded when it ends: one that was cut was not
-// a success.
-type recorded struct {
-	io.ReadCloser
-	outcome error
-	end     func(error)
-	once    sync.Once
-}
-
-// Read reads.
-func (r *recorded) Read(p []byte) (int, error) {
-	n, err := r.ReadCloser.Read(p)
-	switch {
-	case err == nil:
-	case errors.Is(err, io.EOF):
-		r.once.Do(func() { r.end(r.outcome) })
-	default:
-		r.once.Do(func() { r.end(cmp.Or(r.outcome, error(ErrUnavailable))) })
-	}
-	return n, err
-}
-
-// Close closes.
-func (r *recorded) Close() error {
-	r.once.Do(func() { r.end(r.outcome) })
-	return r.ReadCloser.Close()
-}
-
-func (t *plainTransport) refuses(req *http.Request) Code {
-	switch {
-	case t.client.Topology().System(t.system) == nil:
-		return ErrNoEndpoint
-	case req.URL.Host != string(t.system)+virtualHost:
-		return ErrInvalidArgument
-	}
-	return ""
 }

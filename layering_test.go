@@ -37,7 +37,7 @@ var floors = map[string]struct{ own, foreign []string }{
 		},
 	},
 	"": {
-		own:     []string{"campus", "failover", "fhir", "fhir/r4", "internal/strictyaml", "tracing"},
+		own:     []string{"campus", "failover", "fhir", "fhir/r4", "internal/link", "internal/strictyaml", "tracing"},
 		foreign: []string{"github.com/golang-jwt/jwt/v5", "github.com/google/uuid", "golang.org/x/sync/singleflight"},
 	},
 	"his":                   {own: []string{"", "campus", "fhir", "fhir/r4"}},

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/url"
 	"path"
 	"regexp"
@@ -12,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hospital-go/hospital/internal/link"
 )
 
 // ErrInvalid is what [New]'s error is, for errors.Is.
@@ -326,7 +327,7 @@ func (c *checker) url(place, text string, allowPlain bool) *url.URL {
 		c.fault(place, "must carry no user or password; use credentials")
 	case u.RawQuery != "" || u.Fragment != "":
 		c.fault(place, "must have no query and no fragment")
-	case u.Scheme == "http" && !allowPlain && !loopback(u.Hostname()):
+	case u.Scheme == "http" && !allowPlain && !link.Loopback(u.Hostname()):
 		c.fault(place, "is plain http; use https, or allow it for this endpoint with allowPlainHTTP")
 	}
 	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
@@ -336,11 +337,6 @@ func (c *checker) url(place, text string, allowPlain bool) *url.URL {
 func validPort(port string) bool {
 	n, err := strconv.Atoi(port)
 	return port == "" || (err == nil && n > 0 && n < 1<<16)
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
 // oneWriterStore: a write must have one truth to go to.

@@ -1,7 +1,9 @@
-// Package link decides whether a URL that a server sent lies below a base address.
+// Package link decides whether a URL that a server sent lies below a base address,
+// and whether a host is this machine.
 package link
 
 import (
+	"net"
 	"net/url"
 	"path"
 	"strings"
@@ -39,4 +41,10 @@ func port(u *url.URL) string {
 		return "443"
 	}
 	return "80"
+}
+
+// Loopback reports whether a host is this machine.
+func Loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }

@@ -90,11 +90,14 @@ func parse(data []byte) (*yaml.Node, *Fault) {
 		return nil, &Fault{Problem: fmt.Sprintf("is larger than %d bytes", MaxSize)}
 	}
 	if !utf8.Valid(data) {
-		line := 1
-		for rest := data; utf8.Valid(rest[:min(len(rest), bytes.IndexByte(rest, '\n')+1)]) && bytes.IndexByte(rest, '\n') >= 0; line++ {
-			rest = rest[bytes.IndexByte(rest, '\n')+1:]
+		good := 0
+		for line := range bytes.Lines(data) {
+			if !utf8.Valid(line) {
+				break
+			}
+			good++
 		}
-		return nil, &Fault{Line: line, Problem: "is not UTF-8; save the file as UTF-8"}
+		return nil, &Fault{Line: good + 1, Problem: "is not UTF-8; save the file as UTF-8"}
 	}
 	decoder := yaml.NewDecoder(strings.NewReader(string(data)))
 	var doc, second yaml.Node
