@@ -2,6 +2,7 @@ package hospital_test
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -131,6 +132,13 @@ func TestHistoryIsPinned(t *testing.T) {
 			made, _, err = fhir.Update(t.Context(), f, made)
 			require.NoError(t, err)
 		}
+		whole := 0
+		for v, err := range fhir.History[*r4.Patient](t.Context(), f, made.ID) {
+			require.NoError(t, err)
+			assert.Equal(t, strconv.Itoa(5-whole), v.Resource.Meta.VersionId)
+			whole++
+		}
+		require.Equal(t, 5, whole, "its links, under the servers' shared name, lead back to who sent them")
 		n := 0
 		for _, err = range fhir.History[*r4.Patient](t.Context(), f, made.ID) {
 			if err != nil {

@@ -266,6 +266,8 @@ func TestConfigPrintsNoSecret(t *testing.T) { //nolint:paralleltest // it sets a
 	t.Setenv("HOSPITAL_TEST_TOKEN", "from-env-MARK")
 	cfg, err := load(t, folder(t), sound+"proxy: {url: 'http://p:1', user: u, password: {env: HOSPITAL_TEST_TOKEN}}\n")
 	require.NoError(t, err)
+	password, _ := cfg.Proxy.User.Password()
+	require.Equal(t, "from-env-MARK", password, "though it is known")
 	client, err := hospital.New(cfg)
 	require.NoError(t, err)
 	defer client.Close() //nolint:errcheck // it never fails

@@ -290,6 +290,26 @@ func TestRenewalDoesNotMaskTheReason(t *testing.T) {
 	})
 }
 
+// A poisoned read breaks one site, and the other asks who it is: that is no answer,
+// so it says nothing against the first.
+func TestRefusalElsewhereChargesNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, setup{})
+		p.on("dc-a", func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/base/probe" {
+				return
+			}
+			w.WriteHeader(http.StatusInternalServerError)
+		})
+		p.on("dc-b", answer(http.StatusUnauthorized))
+		for range 6 {
+			_, _ = p.do(t, read())
+		}
+		assert.Equal(t, failover.Healthy, p.client.Status()[0].Read)
+	})
+}
+
 // Credentials that take long are not the endpoint's slowness.
 func TestSlowCredentialsBlameNobody(t *testing.T) {
 	t.Parallel()
