@@ -128,6 +128,10 @@ type Store struct {
 	// Epoch rises when ids and versions may have been issued again: after a
 	// promotion or a restore to an earlier point.
 	Epoch int64
+	// RolePath, such as /primary, is asked below each endpoint's URL where only one
+	// of the writers writes at a time: 200 is the one that does, any other status is
+	// not. Empty means that all writers write.
+	RolePath string
 }
 
 // Endpoint is one system in one data centre and environment: a door to one store.
@@ -147,7 +151,19 @@ type Endpoint struct {
 	// Readable lets reads that tolerate lag use an endpoint of a replica.
 	Readable bool
 	// Drained takes the endpoint out for every process that reads this description.
+	// What may safely be repeated still goes there when nobody else is left.
 	Drained bool
+	// Fenced takes it out like Drained, and without that exception.
+	Fenced bool
+	// Front is "vip" where URL is the name of a balancer that chooses the site by
+	// itself; empty where it is one site's.
+	Front Front
+	// HealthPath, such as /health/ready, is asked below URL while there is traffic:
+	// 503 means that the endpoint's balancer takes it out. Empty means that there is none.
+	HealthPath string
+	// HTTP2 speaks HTTP/2 and nothing else; URL must be https. Requests that a server
+	// refuses while it closes cannot be told from lost ones there.
+	HTTP2 bool `yaml:"http2"`
 	// AllowPlainHTTP permits an http URL that is not on the loopback interface.
 	AllowPlainHTTP bool
 	// Contract is what the server was proved to honour.
@@ -159,6 +175,21 @@ type Endpoint struct {
 	store   *Store
 	role    Role
 }
+
+// Front is what stands at an endpoint's address.
+type Front string
+
+// Values of [Front].
+const (
+	// Site is one data centre's own address. It is the zero value's meaning.
+	Site Front = ""
+	// VIP is a balancer's. The SDK chooses no site then: a request that is sent again
+	// goes over a new connection and the balancer chooses. Classification, retries,
+	// the breaker, unknown outcomes and drains hold; that the peer is asked at once,
+	// that a store's doors are known apart, and who answered (Origin names the
+	// balancer's entry) do not.
+	VIP Front = "vip"
+)
 
 // ConditionalCreate says what If-None-Exist is worth on a server.
 type ConditionalCreate string

@@ -266,6 +266,7 @@ func (c *checker) store(i int) {
 	if x.Epoch < 0 {
 		c.fault(place+".epoch", "must not be negative")
 	}
+	c.path(place+".rolePath", x.RolePath)
 	for j, dc := range x.Writers {
 		at := fmt.Sprintf("%s.writers[%d]", place, j)
 		if refers(c, at, dc, c.centers, "data centre") && !slices.ContainsFunc(c.d.Endpoints, func(e Endpoint) bool {
@@ -301,12 +302,28 @@ func (c *checker) endpoint(i int) {
 			c.fault(fmt.Sprintf("%s.contract.notExecuted[%d]", place, j), "%d must be a status from 400 to 599", status)
 		}
 	}
+	if x.Front != Site && x.Front != VIP {
+		c.fault(place+".front", "%q must be %q or empty", x.Front, VIP)
+	}
+	if x.HTTP2 && !strings.HasPrefix(x.URL, "https:") {
+		c.fault(place+".http2", "needs an https url")
+	}
+	c.path(place+".healthPath", x.HealthPath)
 	x.base = c.url(place+".url", x.URL, x.AllowPlainHTTP)
 	x.aliases = nil
 	for j, alias := range x.Aliases {
 		x.aliases = append(x.aliases, c.url(fmt.Sprintf("%s.aliases[%d]", place, j), alias, true))
 	}
 }
+
+// path checks what is asked below an endpoint's URL.
+func (c *checker) path(place, text string) {
+	if text != "" && !validPath.MatchString(text) {
+		c.fault(place, "must begin with / and be a plain path, such as /health/ready")
+	}
+}
+
+var validPath = regexp.MustCompile(`^(/[A-Za-z0-9_$-][A-Za-z0-9._$-]*)+$`)
 
 // Bounds of Contract.ServerTimeout: sooner, a lost write could still be running.
 const (
@@ -346,6 +363,7 @@ func (c *checker) oneWriterStore() {
 	}
 	c.oneWriterPerLineage()
 	c.oneStorePerAddress()
+	c.oneVIP()
 	for _, sys := range c.d.Systems {
 		for _, cam := range c.d.Campuses {
 			var writer StoreID
@@ -397,4 +415,22 @@ func (c *checker) oneStorePerAddress() {
 		}
 		first[key] = i
 	}
+}
+
+// oneVIP: behind a balancer's name there is no second site to choose.
+func (c *checker) oneVIP() {
+	for i := range c.d.Endpoints {
+		e := &c.d.Endpoints[i]
+		for j := range c.d.Endpoints {
+			other := &c.d.Endpoints[j]
+			if i != j && e.Front == VIP && e.System == other.System && other.role == Active && e.Environment == other.Environment && e.shares(other) {
+				c.fault(fmt.Sprintf("endpoints[%d].front", i), "is a balancer's, so endpoints[%d] of the same system must not be listed beside it", j)
+			}
+		}
+	}
+}
+
+// shares reports whether some campus is served by both.
+func (e *Endpoint) shares(other *Endpoint) bool {
+	return len(e.Campuses) == 0 || len(other.Campuses) == 0 || slices.ContainsFunc(e.Campuses, other.Serves)
 }
