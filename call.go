@@ -145,6 +145,44 @@ func Write[T any](ctx context.Context, c *Client, op Op, number string, send, fi
 	return v, nil
 }
 
+// Resolve finds out what became of a write from its Number alone, in whatever
+// process: after a crash, or at another desk. It returns the act when it happened,
+// [ErrNotFound] when it did not and no longer can, and [ErrOutcomeUnknown] when a
+// request that was lost just now may still be running and ctx ends before it must
+// have ended: when it was sent is not known here, so that is
+// campus.Contract.ServerTimeout from now. op, number and find are those of the
+// [Write]; nothing is sent but find's reads.
+func Resolve[T any](ctx context.Context, c *Client, op Op, number string, find Step[T], opts ...ReadOption) (T, error) {
+	op.Consistency = Strong
+	ctx, call, f, end := c.begin(ctx, op, readOptions(opts))
+	call.number = number
+	var none T
+	if err := c.ready(ctx, call, campus.Write); err != nil {
+		return none, end(err)
+	}
+	end, always := whole(end)
+	defer always(ErrOutcomeUnknown)
+	w := &write[T]{client: c, f: f, call: call, number: number, find: find}
+	w.settledAt = time.Now().Add(c.longestRun(op.System))
+	v, _, err := w.confirm(ctx, ErrNotFound)
+	if err = end(err); err != nil {
+		w.name(err)
+		return none, err
+	}
+	return v, nil
+}
+
+// longestRun is after how long any write to the system has surely ended.
+func (c *Client) longestRun(system campus.SystemID) time.Duration {
+	longest := time.Duration(0)
+	for _, e := range c.Topology().Endpoints() {
+		if e.System == system && e.Writes() {
+			longest = max(longest, e.Contract.MaxRun())
+		}
+	}
+	return longest
+}
+
 // write is the progress of one Write.
 type write[T any] struct {
 	client     *Client

@@ -31,6 +31,7 @@ type Client struct {
 	credentials credentials
 	fhir        sync.Map // campus.SystemID to *fhir.Client
 	lost        lostWrites
+	sessions    sessions
 	declared    statements
 
 	stopFollowing func() // nil without a Source
@@ -72,6 +73,7 @@ func New(cfg Config) (*Client, error) {
 	c.engine, err = failover.New(failover.Options{
 		Topology: topology, Hooks: c.config.hooks(c.tracer), Authorize: c.authorize, Refused: c.refused,
 		Adapters: cfg.Adapters, Dial: cfg.Dial, DialTLS: cfg.DialTLS, TLS: cfg.TLS, Proxy: cfg.Proxy, MaxInFlight: cfg.MaxInFlight,
+		Rules: cfg.Failover,
 	})
 	if err != nil {
 		return nil, err
@@ -114,6 +116,10 @@ func (c *Client) Status() []failover.EndpointStatus { return c.engine.Status() }
 
 // Drain takes endpoints out in this process, for a release; see failover.Client.Drain.
 func (c *Client) Drain(x failover.Selector) int { return c.engine.Drain(x) }
+
+// Drained reports whether endpoints match x, and all of them are taken out and have
+// nothing in flight; [Client.Status] names what still is.
+func (c *Client) Drained(x failover.Selector) bool { return c.engine.Drained(x) }
 
 // Restore puts drained endpoints back.
 func (c *Client) Restore(x failover.Selector) int { return c.engine.Restore(x) }

@@ -55,6 +55,9 @@ type Config struct { //nolint:recvcheck // printing has value receivers, so that
 	Dial, DialTLS map[campus.DataCenterID]failover.DialFunc
 	// MaxInFlight bounds the calls in flight per endpoint; zero means 512.
 	MaxInFlight int
+	// Failover are the constants of failover: how long a site that failed stays out,
+	// how its share grows again; the zero value has the defaults.
+	Failover failover.Rules
 	// MaxBody bounds an answer's bytes after decompression; zero means 16 MiB.
 	MaxBody int64
 	// Audit receives a record of every call, apart from logs; see [AuditRecord]. nil

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/failover"
 	"github.com/hospital-go/hospital/internal/strictyaml"
 )
 
@@ -35,6 +36,8 @@ type configFile struct {
 	Proxy *proxyFile
 	// Calls in flight per endpoint; 0 means 512.
 	MaxInFlight int
+	// The constants of failover; what is left out has its default, a negative time means none.
+	Failover failover.Rules
 	// Bytes of an answer after decompression; 0 means 16 MiB.
 	MaxBody int64
 	// Put before the SDK's own User-Agent.
@@ -230,6 +233,7 @@ func firstKey(place string) string { return place[:strings.IndexAny(place+".", "
 func (r *configReader) read(f *configFile) Config {
 	cfg := Config{
 		Topology: f.Description, Campus: f.Campus, MaxInFlight: f.MaxInFlight, MaxBody: f.MaxBody, UserAgent: f.UserAgent,
+		Failover:      f.Failover,
 		AuditRequired: f.AuditRequired,
 		Credentials:   map[campus.SystemID]Credential{}, EndpointCredentials: map[campus.EndpointID]Credential{},
 		TLS: map[campus.EndpointID]*tls.Config{},

@@ -60,6 +60,7 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	resp, err := d.do(ctx, c, fc, out)
 	if fc.Kind == campus.Write {
 		c.note(err)
+		d.client.sessions.wrote(d.system, resp, err)
 	}
 	if err == nil {
 		c.heard(resp)
@@ -99,7 +100,7 @@ func (d *doer) describe(c *call, i fhir.Interaction, req *http.Request) *failove
 	attempt, overall := c.op.Class.times()
 	fc := &failover.Call{
 		System: d.system, Campus: c.campus, Op: c.op.Name, Template: i.Template(),
-		AttemptTimeout: attempt, Timeout: overall, MaxBody: d.client.config.MaxBody,
+		AttemptTimeout: attempt, Timeout: overall, MaxBody: d.client.config.MaxBody, Environment: environmentOf(req.Context()),
 		Classify: func(_ *failover.Call, resp *http.Response, body []byte) failover.Verdict {
 			return classify(i, resp, body)
 		},
@@ -107,6 +108,9 @@ func (d *doer) describe(c *call, i fhir.Interaction, req *http.Request) *failove
 	switch {
 	case i.Reads:
 		fc.Repeat, fc.Kind = Safe, readKind(c.op.Consistency)
+		if c.op.Consistency == Session {
+			fc.After = d.client.sessions.since(d.client.Topology(), d.system, c.campus)
+		}
 		if attempt == 0 {
 			fc.AttemptTimeout, fc.Timeout = Quick.times()
 		}
@@ -129,10 +133,10 @@ func (d *doer) describe(c *call, i fhir.Interaction, req *http.Request) *failove
 }
 
 func readKind(c Consistency) campus.Kind {
-	if c == Any {
-		return campus.ReadAny
+	if c == Strong {
+		return campus.ReadStrong
 	}
-	return campus.ReadStrong
+	return campus.ReadAny
 }
 
 // confine keeps a call that uses ids of one Store in that Store.
@@ -162,6 +166,21 @@ type storeKey struct{}
 // with [ErrInvalidArgument] before anything is sent.
 func SameStore(ctx context.Context, origin Origin) context.Context {
 	return context.WithValue(ctx, storeKey{}, origin)
+}
+
+type stickyKey struct{}
+
+// Sticky keeps the steps of one workflow (hold, book, pay) in the environment that
+// answered with origin, as long as that takes calls: during a release two
+// environments run two versions. It is a preference; an environment that is
+// drained or lost is left, and the next step's Origin says so.
+func Sticky(ctx context.Context, origin Origin) context.Context {
+	return context.WithValue(ctx, stickyKey{}, origin.Environment)
+}
+
+func environmentOf(ctx context.Context) campus.EnvironmentID {
+	id, _ := ctx.Value(stickyKey{}).(campus.EnvironmentID)
+	return id
 }
 
 // Local reads a literal reference found in an answer from origin and returns

@@ -34,11 +34,14 @@ const (
 	ErrInvalidArgument  Code = "invalid_argument"  // nothing was sent
 	ErrUnknownCampus    Code = "unknown_campus"
 	ErrNoEndpoint       Code = "no_endpoint"
-	ErrUnavailable      Code = "unavailable" // nothing was executed
-	ErrBusy             Code = "busy"        // nothing was sent
-	ErrDeadline         Code = "deadline"    // nothing was executed
-	ErrCanceled         Code = "canceled"    // nothing was executed
-	ErrStale            Code = "stale"       // only a copy that lags could answer
+	ErrUnavailable      Code = "unavailable"       // nothing was executed
+	ErrStoreUnavailable Code = "store_unavailable" // an ErrUnavailable: nothing was sent
+	ErrWriteUnavailable Code = "write_unavailable" // an ErrUnavailable: nothing was executed
+	ErrClientIsolated   Code = "client_isolated"   // an ErrUnavailable: nothing was sent
+	ErrBusy             Code = "busy"              // nothing was sent
+	ErrDeadline         Code = "deadline"          // nothing was executed
+	ErrCanceled         Code = "canceled"          // nothing was executed
+	ErrStale            Code = "stale"             // only a copy that lags could answer
 	ErrForeignAnswer    Code = "foreign_answer"
 	ErrUnexpectedAnswer Code = "unexpected_answer"
 	ErrFilterIgnored    Code = "filter_ignored"
@@ -64,6 +67,9 @@ var advice = map[Code]string{
 	ErrUnknownCampus:    "unknown campus; check the topology",
 	ErrNoEndpoint:       "no endpoint may serve this for the campus; check the topology",
 	ErrUnavailable:      "no site could answer; nothing was executed, try again later",
+	ErrStoreUnavailable: "the system's database is down at every site; nothing was sent, try again after RetryAfter",
+	ErrWriteUnavailable: "no site takes writes now; nothing was executed, try again after RetryAfter",
+	ErrClientIsolated:   "this machine's network leads to no data centre; nothing was sent, check it",
 	ErrBusy:             "too many calls in flight; nothing was sent, slow down",
 	ErrDeadline:         "out of time; nothing was executed",
 	ErrCanceled:         "canceled by the caller; nothing was executed",
@@ -102,9 +108,11 @@ type Error struct { //nolint:recvcheck // printing has value receivers, so that 
 	Number string
 	// Attempts is how many requests the deciding step took.
 	Attempts int
-	// RetryAfter is the server's wish, zero if it had none; of an unknown outcome,
-	// how long the lost request may still run.
+	// RetryAfter is the server's wish, or when a call may be let through again, zero if
+	// nothing is known; of an unknown outcome, how long the lost request may still run.
 	RetryAfter time.Duration
+	// Since is since when the store has been down; see [ErrStoreUnavailable].
+	Since time.Time
 	// Reason refines ErrRefused and ErrInvalidArgument, in fixed words of a verb.
 	Reason string
 
@@ -140,8 +148,18 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Is reports whether target is e's Code.
-func (e *Error) Is(target error) bool { return target == error(e.Code) }
+// Is reports whether target is e's Code, or [ErrUnavailable] and e's Code one of its kinds.
+func (e *Error) Is(target error) bool { return target == error(e.Code) || e.Code.Is(target) }
+
+// Is makes errors.Is(ErrStoreUnavailable, ErrUnavailable) hold, and its like.
+func (c Code) Is(target error) bool {
+	switch c {
+	case ErrStoreUnavailable, ErrWriteUnavailable, ErrClientIsolated:
+		return target == error(ErrUnavailable)
+	default:
+		return false
+	}
+}
 
 // Unwrap returns the context's error when that ended the call, and the server's
 // refusal (*fhir.OutcomeError) when there was one.
@@ -219,6 +237,10 @@ var codes = []struct {
 	{fhir.ErrLink, ErrUnexpectedAnswer},
 	{fhir.ErrCut, ErrUnavailable},
 	{fhir.ErrRequest, ErrInvalidArgument},
+	{failover.ErrStalled, ErrUnavailable},
+	{failover.ErrStoreUnavailable, ErrStoreUnavailable},
+	{failover.ErrWriteUnavailable, ErrWriteUnavailable},
+	{failover.ErrClientIsolated, ErrClientIsolated},
 	{failover.ErrUnavailable, ErrUnavailable},
 }
 
@@ -277,7 +299,7 @@ func wrap(err error, c *call) error {
 	var lost *failover.Error
 	if errors.As(err, &lost) {
 		e.DataCenter, e.Status, e.Attempts, e.RetryAfter = lost.DataCenter, lost.Status, lost.Attempts, lost.RetryAfter
-		e.cause = lost.Context
+		e.cause, e.Since = lost.Context, lost.Since
 		if token := (*Error)(nil); errors.As(lost.AuthorizeError(), &token) {
 			e.Reason, e.RetryAfter = token.Reason, token.RetryAfter
 		}

@@ -1,6 +1,7 @@
 package hospital
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -115,11 +118,82 @@ func follows(old, next *campus.Description, epochs map[campus.StoreID]int64) err
 	}
 	highest := epochsOf(old, epochs)
 	for _, s := range next.Stores {
-		if was := highest[s.ID]; s.Epoch < was {
+		was, known := highest[s.ID]
+		switch {
+		case s.Epoch < was:
 			return fmt.Errorf("%w: the epoch of store %s goes back from %d to %d", ErrTopology, s.ID, was, s.Epoch)
+		case known && s.Epoch-was > maxEpochJump:
+			return fmt.Errorf("%w: the epoch of store %s jumps from %d to %d; it rises by one, or a reset is needed", ErrTopology, s.ID, was, s.Epoch)
+		}
+	}
+	return writersFollow(old, next)
+}
+
+// maxEpochJump is how many promotions and restores may have been missed. A higher
+// one is a mistake that could never be taken back.
+const maxEpochJump = 100
+
+// writersFollow: who writes changes with a higher epoch only. Two descriptions of
+// one epoch that name different writers contradict each other.
+func writersFollow(old, next *campus.Description) error {
+	if old == nil {
+		return nil
+	}
+	before, after := writersOf(old), writersOf(next)
+	for root, was := range before {
+		now, still := after[root]
+		if still && (now.store != was.store || now.writers != was.writers) && now.epoch <= was.epoch {
+			return fmt.Errorf("%w: the writer of store %s changes from %s (%s) to %s (%s) without a higher epoch than %d",
+				ErrTopology, root, was.store, was.writers, now.store, now.writers, was.epoch)
 		}
 	}
 	return nil
+}
+
+// writer is who writes a store or one of its copies.
+type writer struct {
+	store   campus.StoreID
+	writers string // the named ones
+	epoch   int64
+}
+
+// writersOf is by the smallest name of a store and its copies, which a promotion
+// leaves as it is.
+func writersOf(d *campus.Description) map[campus.StoreID]writer {
+	roots := map[campus.StoreID]campus.StoreID{}
+	for _, s := range d.Stores {
+		original := cmp.Or(s.ReplicaOf, s.ID)
+		roots[original] = min(cmp.Or(roots[original], original), s.ID)
+	}
+	out := map[campus.StoreID]writer{}
+	for _, s := range d.Stores {
+		if len(s.Writers) == 0 && s.ReplicaOf != "" {
+			continue
+		}
+		names := make([]string, 0, len(s.Writers))
+		for _, dc := range s.Writers {
+			names = append(names, string(dc))
+		}
+		slices.Sort(names)
+		out[roots[cmp.Or(s.ReplicaOf, s.ID)]] = writer{s.ID, cmp.Or(strings.Join(names, ", "), "all active"), s.Epoch}
+	}
+	return out
+}
+
+// ForgetState drops what StateDir remembers: the last description, and the highest
+// epochs ever taken. It is for an operator after a description with a mistaken
+// epoch was taken; programs that run keep what they know until they start again.
+func (c *Config) ForgetState() error {
+	if c.StateDir == "" {
+		return nil
+	}
+	var all error
+	for _, name := range []string{keptName, epochsName} {
+		if err := os.Remove(filepath.Join(c.StateDir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			all = errors.Join(all, err)
+		}
+	}
+	return all
 }
 
 // sameDescription holds an empty list and none for the same.

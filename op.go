@@ -32,8 +32,9 @@ type Consistency uint8
 const (
 	// Any tolerates a copy's lag.
 	Any Consistency = iota
-	// Session sees at least what this process wrote. It is served by the Store
-	// that takes writes.
+	// Session sees at least what this client wrote: after a write to the system a copy
+	// that lags is not asked before it must have it. Where writes have moved to
+	// another store, or an earlier point was restored, a session ends.
 	Session
 	// Strong sees every committed write.
 	Strong
@@ -53,6 +54,8 @@ const (
 	WriteClass
 	// Settle is payment and discharge: all that remains, 150 s.
 	Settle
+	// Bulk streams: 120 s until the first byte, 10 s for each silence after it, an hour overall.
+	Bulk
 )
 
 func (c Class) times() (attempt, overall time.Duration) {
@@ -63,6 +66,8 @@ func (c Class) times() (attempt, overall time.Duration) {
 		return 0, 15 * time.Second
 	case Settle:
 		return 0, 150 * time.Second
+	case Bulk:
+		return 120 * time.Second, time.Hour
 	default:
 		return 2 * time.Second, 5 * time.Second
 	}

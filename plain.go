@@ -90,6 +90,7 @@ func (t *plainTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	_, overall := List.times()
 	fc := &failover.Call{
 		System: t.system, Campus: c.campus, Op: "http", Timeout: overall, Repeat: failover.RepeatOf(req), Kind: failover.KindOf(req),
+		Environment: environmentOf(req.Context()),
 	}
 	if t.classify != nil {
 		fc.Classify, fc.MaxBody = t.classify, t.client.config.MaxBody

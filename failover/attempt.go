@@ -23,125 +23,39 @@ var errAttempt = errors.New("attempt failed") // the reason is in run.err
 func (attempter) RoundTrip(req *http.Request) (*http.Response, error) {
 	r := runOf(req.Context())
 	r.again = false
-	s, t := r.next()
-	if s == nil {
+	f := r.next()
+	if f == nil {
 		return nil, errAttempt
 	}
-	return r.attempt(s, t)
+	return r.attempt(f)
 }
 
-// next chooses an endpoint, takes a place there, and waits if it must. An
-// endpoint that takes nobody just now is passed over, not used up.
-func (r *run) next() (*site, ticket) {
-	var passed []*site
-	busy := false
-	for {
-		now := time.Now()
-		s := r.pick(now, passed)
-		if s == nil {
-			r.nothingLeft(busy)
-			return nil, ticket{}
-		}
-		t, ok := s.health[classOf(r.call.Kind)].admit(r.mayCanary(), r.lease(), now)
-		switch {
-		case !ok && r.others(s, passed, now):
-			passed = append(passed, s)
-			continue
-		case !s.acquire(r.client.options.MaxInFlight):
-			t.release()
-			passed, busy = append(passed, s), true
-			continue
-		case !r.wait(s):
-			t.release()
-			s.release()
-			return nil, ticket{}
-		case s.drained.Load(): // while it waited
-			t.release()
-			s.release()
-			passed = append(passed, s)
-			continue
-		}
-		r.tried = append(r.tried, s)
-		return s, t
-	}
+// flight is one attempt on its way.
+type flight struct {
+	place
+	site    *site
+	ticket  ticket
+	attempt Attempt
+	ctx     context.Context //nolint:containedctx // the attempt's own, for its time
+	start   time.Time
+	got     time.Time // when its answer had been read
+	end     func()    // its time
+	status  int       // of its answer, 0 if none came
+	auth    error     // what Authorize said
 }
 
-// mayCanary: only what may be repeated tries an endpoint that is coming back.
-func (r *run) mayCanary() bool { return r.call.Repeat == Safe || r.call.Repeat == Guarded }
-
-// lease is how long a canary may take.
-func (r *run) lease() time.Duration {
-	if r.call.AttemptTimeout > 0 {
-		return 2 * r.call.AttemptTimeout
-	}
-	return 2 * r.call.timeout()
-}
-
-// others reports whether somebody else can be expected to serve: then a canary's
-// lease is a reason to go there.
-func (r *run) others(s *site, passed []*site, now time.Time) bool {
-	for _, hop := range r.route {
-		other := r.plan.sites[hop.Endpoint.Index()]
-		if other != s && r.candidate(other, passed) && r.rank(other, now) < behindAllTiers {
-			return true
-		}
-	}
-	return false
-}
-
-func (r *run) nothingLeft(busy bool) {
-	switch {
-	case r.err != nil:
-	case busy:
-		r.err = &Error{Err: ErrBusy, Outcome: NotSent, Fault: FaultBusy}
-	default:
-		r.err = &Error{Err: ErrUnavailable, Outcome: NotSent}
-	}
-}
-
-// wait makes retries cost something: nothing for the first hop to a healthy
-// other endpoint, else a token of the budget and a pause.
-func (r *run) wait(s *site) bool {
-	if r.attempts == 0 || r.renew {
-		r.renew = false
-		return true
-	}
-	healthy := s.health[classOf(r.call.Kind)].current() <= Returning
-	if s != r.last && healthy && !r.freeHop {
-		r.freeHop = true
-		return true
-	}
-	if !r.plan.budgets[r.call.System].spend() {
-		return false
-	}
-	timer := time.NewTimer(backoff(r.attempts))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-r.ctx.Done():
-		if r.err.Context = r.ctx.Err(); errors.Is(r.err.Err, ErrUnavailable) {
-			r.err.Err = ErrDeadline
-		}
-		return false
-	}
-}
-
-// attempt sends one request to s.
-func (r *run) attempt(s *site, t ticket) (*http.Response, error) {
+// attempt sends one request to f's site.
+func (r *run) attempt(f *flight) (*http.Response, error) {
 	r.attempts++
-	f := &flight{
-		site: s, ticket: t, start: time.Now(), end: func() {},
-		attempt: Attempt{Call: r.call, Endpoint: s.endpoint, Method: r.req.Method, N: r.attempts, Reason: r.reason(s)},
-	}
+	f.start, f.end = time.Now(), func() {}
+	f.attempt = Attempt{Call: r.call, Endpoint: f.site.endpoint, Method: r.req.Method, N: r.attempts, Reason: r.reason(f.site)}
 	handed := false
 	defer func() { // also when a hook or a credential panics
 		if !handed {
-			f.end()
-			s.release()
+			f.leave()
 		}
 	}()
-	r.last = s
+	r.last = f.site
 	header := r.req.Header.Clone()
 	if header == nil {
 		header = http.Header{}
@@ -153,12 +67,11 @@ func (r *run) attempt(s *site, t ticket) (*http.Response, error) {
 	resp, v := r.send(f, header)
 	if r.call.MaxBody > 0 || resp == nil {
 		handed = true
-		f.end()
-		s.release()
+		f.leave()
 		return r.finish(f, resp, v)
 	}
 	handed = true
-	resp.Body = &endBody{ReadCloser: resp.Body, end: func() { f.end(); s.release() }}
+	resp.Body = &endBody{ReadCloser: resp.Body, end: f.leave}
 	kept := false
 	defer func() { // a hook may panic here too
 		if !kept {
@@ -170,17 +83,10 @@ func (r *run) attempt(s *site, t ticket) (*http.Response, error) {
 	return out, err
 }
 
-// flight is one attempt on its way.
-type flight struct {
-	site    *site
-	ticket  ticket
-	attempt Attempt
-	ctx     context.Context //nolint:containedctx // the attempt's own, for its time
-	start   time.Time
-	got     time.Time // when its answer had been read
-	end     func()    // its time
-	status  int       // of its answer, 0 if none came
-	auth    error     // what Authorize said
+// leave ends the attempt's time and gives its place back.
+func (f *flight) leave() {
+	f.end()
+	f.site.places.leave(&f.place)
 }
 
 // send builds, authorizes and sends the request and judges what came of it.
@@ -202,23 +108,54 @@ func (r *run) send(f *flight, header http.Header) (*http.Response, Verdict) {
 	}
 	// The attempt's time begins now: a slow token server is not this endpoint's fault.
 	f.start = time.Now()
-	timed := f.ctx
-	if r.call.AttemptTimeout > 0 {
-		timed, f.end = context.WithTimeout(f.ctx, r.call.AttemptTimeout)
-	}
-	resp, err := s.transport(r.call).RoundTrip(req.WithContext(w.watch(timed)))
+	timed, headersCame := r.limit(f)
+	resp, err := s.transport(r.call, f.attempt.N).RoundTrip(req.WithContext(w.watch(timed)))
+	headersCame()
 	if err != nil {
-		return nil, w.verdict(timed, err)
+		return nil, f.unlessMoved(w.verdict(timed, err))
 	}
 	resp.Request = r.shown(s, req, &asked)
 	f.status = resp.StatusCode
-	v := r.read(timed, s, resp)
+	v := f.unlessMoved(r.read(timed, f, resp))
 	f.got = time.Now() // renewing credentials is not the endpoint's time
 	// Whoever asks for credentials has let nothing through; else only a read is sent again.
 	if resp.StatusCode == http.StatusUnauthorized && (r.call.Repeat == Safe || (v.Outcome == Rejected && resp.Header.Get("WWW-Authenticate") != "")) {
 		r.renew = r.mayRenew() && r.client.options.Refused(f.ctx, s.endpoint, req)
 	}
 	return resp, v
+}
+
+// limit gives the attempt its time. That of a stream ends with its headers; from
+// there on only its silence is bounded.
+func (r *run) limit(f *flight) (ctx context.Context, headersCame func()) {
+	headersCame = func() {}
+	switch {
+	case r.call.MaxBody == 0:
+		stream, cancel := context.WithCancelCause(f.ctx)
+		ctx, f.end = stream, func() { cancel(nil) }
+		if r.call.AttemptTimeout > 0 {
+			timer := time.AfterFunc(r.call.AttemptTimeout, func() { cancel(ErrStalled) })
+			headersCame = func() { timer.Stop() }
+		}
+	case r.call.AttemptTimeout > 0:
+		ctx, f.end = context.WithTimeout(f.ctx, r.call.AttemptTimeout) //nolint:fatcontext // each attempt's own
+	case r.call.Repeat == Safe:
+		ctx, f.end = context.WithCancel(f.ctx) //nolint:fatcontext // each attempt's own
+	default:
+		return f.ctx, headersCame
+	}
+	if end := context.CancelFunc(f.end); r.call.Repeat == Safe {
+		f.cancel.Store(&end)
+	}
+	return ctx, headersCame
+}
+
+// unlessMoved: what a drain has ended was nobody's failure.
+func (f *flight) unlessMoved(v Verdict) Verdict {
+	if f.moved.Load() && v.Outcome < Rejected {
+		return Verdict{Outcome: v.Outcome, Fault: FaultMoved}
+	}
+	return v
 }
 
 // mayRenew: new credentials are worth one more request, if it can be sent again.
@@ -277,7 +214,7 @@ func (r *run) shown(s *site, req *http.Request, asked *url.URL) *http.Request {
 	e := s.endpoint
 	o := Origin{
 		Campus: r.call.Campus, System: e.System, DataCenter: e.DataCenter, Environment: e.Environment,
-		Endpoint: e.ID, Store: e.Store, Role: e.Role(), Epoch: e.StoreOf().Epoch,
+		Endpoint: e.ID, Store: e.Store, Role: e.Role(), Epoch: e.StoreOf().Epoch, Drained: s.out(),
 		RequestID: req.Header.Get("X-Request-Id"), Attempts: r.attempts,
 	}
 	if e.StoreOf().ReplicaOf != "" {
@@ -289,7 +226,7 @@ func (r *run) shown(s *site, req *http.Request, asked *url.URL) *http.Request {
 
 // read takes a bounded body into memory, so that a cut is this attempt's
 // failure, and judges the answer.
-func (r *run) read(ctx context.Context, s *site, resp *http.Response) Verdict {
+func (r *run) read(ctx context.Context, f *flight, resp *http.Response) Verdict {
 	classify := r.call.Classify
 	if classify == nil {
 		classify = ClassifyHTTP
@@ -308,12 +245,31 @@ func (r *run) read(ctx context.Context, s *site, resp *http.Response) Verdict {
 		case err != nil:
 			return Verdict{Outcome: Unknown, Fault: FaultCut}
 		}
+	} else if stall := r.call.stall(); stall > 0 {
+		resp.Body = &lively{ReadCloser: resp.Body, stall: stall, end: f.end}
 	}
-	v := settle(classify(r.call, resp, body), resp.StatusCode, s.endpoint.Contract)
-	if r.lagging(s) && (v.Empty || resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusGone) {
+	v := settle(classify(r.call, resp, body), resp.StatusCode, f.site.endpoint.Contract)
+	if r.lagging(f.site) && (v.Empty || resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusGone) {
 		return Verdict{Outcome: NotExecuted, Fault: FaultStale}
 	}
 	return v
+}
+
+// lively is a stream that must not fall silent.
+type lively struct {
+	io.ReadCloser
+	stall time.Duration
+	end   func()
+}
+
+// Read reads. Only the server's silence counts, not the reader's leisure.
+func (l *lively) Read(p []byte) (int, error) {
+	timer := time.AfterFunc(l.stall, l.end)
+	n, err := l.ReadCloser.Read(p)
+	if fell := !timer.Stop(); fell && err != nil {
+		err = ErrStalled
+	}
+	return n, err
 }
 
 // memory is a body that was read inside the attempt.

@@ -53,21 +53,40 @@ type Fault string
 
 // Faults of an attempt.
 const (
-	FaultNone     Fault = ""
-	FaultBusy     Fault = "busy"      // the endpoint's bound of concurrency is reached
-	FaultAuth     Fault = "authorize" // no credentials could be had
-	FaultDial     Fault = "dial"      // DNS, connect, or TLS
-	FaultTimeout  Fault = "timeout"   // nothing came in the time given
-	FaultReset    Fault = "reset"     // the connection broke after the request left
-	FaultCut      Fault = "cut"       // the answer ended early
-	FaultStatus   Fault = "status"    // 5xx
-	FaultOverload Fault = "overload"  // 429, or 503 with Retry-After
-	FaultForeign  Fault = "foreign"   // something other than the server answered
-	FaultTooLarge Fault = "too_large" // the answer exceeds MaxBody
-	FaultCanceled Fault = "canceled"  // the caller gave up
-	FaultBody     Fault = "request"   // the request cannot be sent: its body, its headers
-	FaultStale    Fault = "stale"     // a copy that may lag said "not found"
+	FaultNone        Fault = ""
+	FaultBusy        Fault = "busy"        // the endpoint's bound of concurrency is reached
+	FaultAuth        Fault = "authorize"   // no credentials could be had
+	FaultDial        Fault = "dial"        // a connection was refused
+	FaultDNS         Fault = "dns"         // the name was not found
+	FaultUnreachable Fault = "unreachable" // nothing answered at the address, or no way led there
+	FaultCertificate Fault = "certificate" // TLS: a certificate that does not hold, or no common terms
+	FaultTimeout     Fault = "timeout"     // nothing came in the time given
+	FaultReset       Fault = "reset"       // the connection broke after the request left
+	FaultCut         Fault = "cut"         // the answer ended early
+	FaultStatus      Fault = "status"      // 5xx
+	FaultOverload    Fault = "overload"    // 429, or 503 with Retry-After
+	FaultForeign     Fault = "foreign"     // something other than the server answered
+	FaultTooLarge    Fault = "too_large"   // the answer exceeds MaxBody
+	FaultCanceled    Fault = "canceled"    // the caller gave up
+	FaultBody        Fault = "request"     // the request cannot be sent: its body, its headers
+	FaultStale       Fault = "stale"       // a copy that may lag said "not found"
+	FaultSlow        Fault = "slow"        // answers, but far later than it used to
+	FaultProbe       Fault = "probe_failed"
+	FaultMoved       Fault = "moved" // a read that a drain would not wait for any longer
 )
+
+// unreachable: no connection could be had.
+func (f Fault) unreachable() bool {
+	return f == FaultDial || f == FaultCertificate || f.local()
+}
+
+// local: it may as well be our own network.
+func (f Fault) local() bool { return f == FaultDNS || f == FaultUnreachable }
+
+// seenByProbes: a probe that succeeds says that the cause is over.
+func (f Fault) seenByProbes() bool {
+	return f.unreachable() || f == FaultTimeout || f == FaultReset || f == FaultProbe
+}
 
 // Verdict is what a [Classifier] makes of an answer.
 type Verdict struct {
@@ -105,8 +124,12 @@ type Call struct {
 	// Timeout bounds the call; zero means [DefaultTimeout]. A context's deadline that is sooner wins.
 	Timeout time.Duration
 	// MaxBody is how many bytes of answer, after decompression, are read inside
-	// the attempt; more fails it. Zero streams the body to the caller.
+	// the attempt; more fails it. Zero streams the body to the caller; AttemptTimeout
+	// then bounds the wait for its headers, and Stall each silence after them.
 	MaxBody int64
+	// Stall is the longest silence of a stream: reading it fails with [ErrStalled].
+	// Zero means [DefaultStall], negative means any.
+	Stall time.Duration
 	// Classify defaults to [ClassifyHTTP].
 	Classify Classifier
 	// Endpoint pins the call to one endpoint, as a page cursor needs. Empty for none.
@@ -115,6 +138,12 @@ type Call struct {
 	// both come from an [Origin]. Empty for none.
 	Store campus.StoreID
 	Epoch int64
+	// Environment is preferred to the campus's own, so that the steps of one workflow
+	// meet one version of a system. Empty means the campus's.
+	Environment campus.EnvironmentID
+	// After is when this caller last wrote: a copy that may be behind that is not
+	// asked. Zero means never.
+	After time.Time
 }
 
 func (c *Call) timeout() time.Duration {
@@ -124,8 +153,18 @@ func (c *Call) timeout() time.Duration {
 	return c.Timeout
 }
 
+func (c *Call) stall() time.Duration {
+	if c.Stall == 0 {
+		return DefaultStall
+	}
+	return c.Stall
+}
+
 // DefaultTimeout bounds a call that names no time.
 const DefaultTimeout = 15 * time.Second
+
+// DefaultStall is the longest silence of a stream that names none.
+const DefaultStall = 10 * time.Second
 
 // Origin is who answered.
 type Origin struct {
@@ -140,6 +179,8 @@ type Origin struct {
 	Epoch int64
 	// Lag bounds how far the answer may be behind; zero for an original store.
 	Lag time.Duration
+	// Drained: the endpoint is taken out, and answered because nobody else could.
+	Drained bool
 	// RequestID is the X-Request-Id that was sent.
 	RequestID string
 	// Attempts is how many requests the call took.

@@ -50,6 +50,8 @@ type Options struct {
 	MaxInFlight int
 	// ProbePath is asked of endpoints that are not healthy; empty means "/metadata".
 	ProbePath string
+	// Rules are the state machine's constants; the zero value has the defaults.
+	Rules Rules
 }
 
 // Client sends calls over a [campus.Topology], which may be replaced while calls
@@ -57,7 +59,9 @@ type Options struct {
 type Client struct {
 	options Options
 	plan    atomic.Pointer[plan]
+	keeper  *keeper
 	loop    *retryablehttp.Client
+	turn    atomic.Uint64 // whose turn it is among those that nobody knows to be well
 
 	stop   context.CancelFunc
 	life   context.Context //nolint:containedctx // the probes' lifetime is the client's
@@ -82,6 +86,7 @@ func New(o Options) (*Client, error) {
 	}
 	c := &Client{options: o}
 	c.life, c.stop = context.WithCancel(context.Background())
+	c.keeper = newKeeper(o.Rules, func() []*site { return c.plan.Load().sites }, c.changed)
 	c.plan.Store(c.planFor(o.Topology, &plan{}))
 	c.loop = &retryablehttp.Client{
 		HTTPClient: &http.Client{
@@ -131,18 +136,14 @@ func (p *plan) leadsTo(s *site, kind campus.Kind) bool {
 func (c *Client) siteFor(e *campus.Endpoint, old *plan) *site {
 	operator := false // an operator's word of this process holds, wherever the endpoint moves
 	for _, s := range old.sites {
-		if !s.same(e) {
-			operator = operator || (s.endpoint.ID == e.ID && s.drained.Load() && !s.endpoint.Drained)
-			continue
+		if s.same(e) {
+			return c.keeper.adopt(&site{endpoint: e, door: s.door})
 		}
-		if s.endpoint.Drained != e.Drained { // else an operator's word of this process holds
-			s.drained.Store(e.Drained)
-		}
-		return &site{endpoint: e, door: s.door}
+		operator = operator || (s.endpoint.ID == e.ID && s.operator.Load())
 	}
-	s := newSite(e, &c.options, c.changed)
-	s.drained.Store(e.Drained || operator)
-	return s
+	s := newSite(e, &c.options)
+	s.operator.Store(operator)
+	return c.keeper.adopt(s)
 }
 
 // Update puts another topology in force. Attempts in flight end as they began; new
@@ -154,6 +155,11 @@ func (c *Client) Update(t *campus.Topology) {
 	old := c.plan.Load()
 	fresh := c.planFor(t, old)
 	c.plan.Store(fresh)
+	for _, s := range fresh.sites {
+		if s.endpoint.Drained || s.endpoint.Fenced {
+			c.moveReadsLater(s)
+		}
+	}
 	for _, s := range old.sites {
 		if !slices.ContainsFunc(fresh.sites, func(n *site) bool { return n.door == s.door }) {
 			s.gone.Store(true)
@@ -175,6 +181,9 @@ func (c *Client) Close() error {
 	c.probes.Wait()
 	for _, s := range c.plan.Load().sites {
 		s.closeIdle()
+		if timer := s.moving.Swap(nil); timer != nil {
+			timer.Stop()
+		}
 	}
 	return nil
 }
@@ -278,13 +287,18 @@ func discard(resp *http.Response) {
 	}
 }
 
-func (c *Client) changed(s *site, cl class, from, to State, cause string) {
-	if c.options.Hooks.Event != nil {
-		c.options.Hooks.Event(Event{
-			Time: time.Now(), Endpoint: s.endpoint.ID, Class: cl.String(), From: from, To: to, Cause: cause,
-		})
+// changed tells of an event and begins to probe where that helps.
+func (c *Client) changed(e Event) {
+	c.tell(e)
+	for _, s := range c.plan.Load().sites {
+		if (s.endpoint.ID == e.Endpoint && (e.To == Suspect || e.To == Ejected)) || (e.To == Isolated && s.center.stirred.Load()) {
+			c.probe(s)
+		}
 	}
-	if to == Suspect || to == Ejected {
-		c.probe(s)
+}
+
+func (c *Client) tell(e Event) {
+	if c.options.Hooks.Event != nil {
+		c.options.Hooks.Event(e)
 	}
 }

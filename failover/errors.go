@@ -14,6 +14,17 @@ import (
 var (
 	// ErrUnavailable: every endpoint was tried or out; nothing was executed.
 	ErrUnavailable = errors.New("failover: no endpoint could answer; try again later")
+	// ErrStoreUnavailable: the store answers 5xx at every door, as while a database
+	// switches; [Error.Since] says since when. Nothing was sent. It is an ErrUnavailable.
+	ErrStoreUnavailable error = unavailable("the store behind every site is down; try again after RetryAfter")
+	// ErrWriteUnavailable: nobody who may take writes can be reached, or is known
+	// while the role moves; nothing was executed. It is an ErrUnavailable.
+	ErrWriteUnavailable error = unavailable("no site takes writes now; try again after RetryAfter")
+	// ErrClientIsolated: no data centre can be reached, by faults that are rather this
+	// machine's own network's. Nothing was sent. It is an ErrUnavailable.
+	ErrClientIsolated error = unavailable("this machine's network leads to no data centre; check it")
+	// ErrStalled: a stream fell silent for longer than [Call.Stall].
+	ErrStalled = errors.New("failover: the stream fell silent; ask again")
 	// ErrBusy: every endpoint is at its bound of concurrency; nothing was sent.
 	ErrBusy = errors.New("failover: too many calls in flight; slow down and try again")
 	// ErrOutcomeUnknown: the request may have been executed; look before sending it again.
@@ -33,6 +44,14 @@ var (
 	ErrBody = errors.New("failover: the request cannot be sent; check its headers, and set GetBody for a body")
 )
 
+// unavailable are kinds of [ErrUnavailable].
+type unavailable string
+
+func (u unavailable) Error() string { return "failover: " + string(u) }
+
+// Is makes errors.Is(err, ErrUnavailable) hold.
+func (unavailable) Is(target error) bool { return target == ErrUnavailable }
+
 // Error is a call that brought no answer. It never carries a URL, a header, a
 // body, or the text of an error of the network.
 type Error struct { //nolint:recvcheck // printing has value receivers, so that a copy prints no more than the pointer
@@ -51,8 +70,11 @@ type Error struct { //nolint:recvcheck // printing has value receivers, so that 
 	Epoch int64
 	// Status is the answer's, 0 if none came.
 	Status int
-	// RetryAfter is the server's wish, at most [MaxRetryAfter]; zero if it had none.
+	// RetryAfter is the server's wish, at most [MaxRetryAfter], or when a call may be
+	// let through again; zero if nothing is known.
 	RetryAfter time.Duration
+	// Since is since when the store has been down; see [ErrStoreUnavailable].
+	Since time.Time
 	// SettledAt is when a request of unknown outcome has surely ended.
 	SettledAt time.Time
 	// Attempts is how many requests went out or tried to.

@@ -277,27 +277,43 @@ func TestEjectionAndReturn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t, setup{})
+		from := func(call *failover.Call) campus.DataCenterID {
+			resp, err := p.do(t, call)
+			require.NoError(t, err)
+			return failover.OriginOf(resp).DataCenter
+		}
 		p.stop("dc-a")
 		for range 3 {
-			_, err := p.do(t, read())
-			require.NoError(t, err)
+			assert.Equal(t, campus.DataCenterID("dc-b"), from(read()))
 		}
 		time.Sleep(2 * time.Second) //nolint:forbidigo // synctest bubble: probes fail
 		assert.Equal(t, failover.Ejected, p.client.Status()[0].Read)
 		p.start(t, "dc-a")
-		time.Sleep(10 * time.Second) //nolint:forbidigo // synctest bubble: the ejection ends, a probe succeeds
+		time.Sleep(30 * time.Second) //nolint:forbidigo // synctest bubble: the ejection ends, probes succeed
+		assert.Equal(t, failover.Ejected, p.client.Status()[0].Read, "the hold-down has not ended")
+		time.Sleep(40 * time.Second) //nolint:forbidigo // synctest bubble
 		assert.Equal(t, failover.Returning, p.client.Status()[0].Read)
-		resp, err := p.do(t, read())
-		require.NoError(t, err)
-		assert.Equal(t, campus.DataCenterID("dc-a"), failover.OriginOf(resp).DataCenter, "the canary")
+		assert.Equal(t, campus.DataCenterID("dc-b"), from(write(failover.Unsafe)), "what may not be repeated is no canary")
+		assert.Equal(t, campus.DataCenterID("dc-a"), from(read()), "the canary")
+		share := 0
+		for range 100 {
+			if from(read()) == "dc-a" {
+				share++
+			}
+		}
+		assert.InDelta(t, 10, share, 2, "a tenth at first")
+		time.Sleep(30 * time.Second) //nolint:forbidigo // synctest bubble
+		for range 100 {
+			if from(read()) == "dc-a" {
+				share++
+			}
+		}
+		assert.InDelta(t, 10+55, share, 4, "half of it half way")
+		time.Sleep(30 * time.Second) //nolint:forbidigo // synctest bubble
 		assert.Equal(t, failover.Healthy, p.client.Status()[0].Read)
-		resp, err = p.do(t, write(failover.Unsafe))
-		require.NoError(t, err)
-		assert.Equal(t, campus.DataCenterID("dc-b"), failover.OriginOf(resp).DataCenter, "what may not be repeated is no canary")
-		time.Sleep(time.Minute) //nolint:forbidigo // synctest bubble
-		resp, err = p.do(t, write(failover.Unsafe))
-		require.NoError(t, err)
-		assert.Equal(t, campus.DataCenterID("dc-a"), failover.OriginOf(resp).DataCenter, "writes come back by time")
+		assert.Equal(t, campus.DataCenterID("dc-b"), from(write(failover.Unsafe)), "writes wait for reads to be well")
+		time.Sleep(61 * time.Second) //nolint:forbidigo // synctest bubble
+		assert.Equal(t, campus.DataCenterID("dc-a"), from(write(failover.Unsafe)), "and come back by time")
 	})
 }
 
@@ -501,15 +517,20 @@ func TestDrainAndRestore(t *testing.T) {
 		synctest.Wait()
 		assert.Equal(t, 1, p.client.Drain(failover.Selector{DataCenter: "dc-a"}))
 		st := p.client.Status()[0]
-		assert.True(t, st.Drained)
+		assert.True(t, st.Draining)
+		assert.False(t, st.Drained)
 		assert.Equal(t, 1, st.InFlight)
+		require.Len(t, st.Stragglers, 1)
+		assert.Equal(t, "test.Write", st.Stragglers[0].Op)
 		resp, err := p.do(t, read())
 		require.NoError(t, err)
 		assert.Equal(t, campus.DataCenterID("dc-b"), failover.OriginOf(resp).DataCenter)
 		close(slow)
 		require.NoError(t, <-done, "what was in flight finishes")
 		assert.Equal(t, campus.DataCenterID("dc-a"), failover.OriginOf(first).DataCenter)
-		assert.Zero(t, p.client.Status()[0].InFlight)
+		assert.True(t, p.client.Status()[0].Drained)
+		assert.True(t, p.client.Drained(failover.Selector{DataCenter: "dc-a"}))
+		assert.False(t, p.client.Drained(failover.Selector{}), "the other one is not")
 		assert.Equal(t, 1, p.client.Restore(failover.Selector{DataCenter: "dc-a"}))
 		resp, err = p.do(t, read())
 		require.NoError(t, err)
@@ -517,12 +538,20 @@ func TestDrainAndRestore(t *testing.T) {
 	})
 }
 
+// Drained is not fenced: what may be repeated is served while somebody can, and
+// the answer says so. Nothing else is sent.
 func TestEverythingDrained(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t, setup{})
 		assert.Equal(t, 2, p.client.Drain(failover.Selector{}))
-		_, err := p.do(t, read())
+		resp, err := p.do(t, read())
+		require.NoError(t, err)
+		assert.True(t, failover.OriginOf(resp).Drained)
+		_, err = p.do(t, write(failover.Unsafe))
+		require.ErrorIs(t, err, failover.ErrWriteUnavailable)
+		p.update(t, func(d *campus.Description) { d.Version, d.Endpoints[0].Fenced, d.Endpoints[1].Fenced = 2, true, true })
+		_, err = p.do(t, read())
 		require.ErrorIs(t, err, failover.ErrUnavailable)
 	})
 }

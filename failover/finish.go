@@ -40,8 +40,12 @@ func (r *run) finish(f *flight, resp *http.Response, v Verdict) (*http.Response,
 	if resp != nil {
 		err.RetryAfter = retryAfter(resp.Header, now)
 		if v.Fault == FaultOverload && err.RetryAfter > 0 {
-			f.site.pausedUntil(now.Add(err.RetryAfter))
+			f.site.pausedUntil(now.Add(err.RetryAfter).Sub(r.client.keeper.start))
 		}
+	}
+	if r.call.Kind == campus.Write && f.site.endpoint.StoreOf().RolePath != "" { // the role may have moved
+		f.site.role.Store(roleUnknown)
+		f.site.roleQ.at.Store(0)
 	}
 	r.keep(err, f.site.endpoint.Contract)
 	r.again = r.goOn(f.site, v)
@@ -62,8 +66,11 @@ func (r *run) oncemore(f *flight, resp *http.Response, v Verdict, status int) (*
 
 // refusedHere: a read whose credentials are refused may be welcome elsewhere.
 func (r *run) refusedHere(v Verdict, status int) bool {
-	return status == http.StatusUnauthorized && v.Outcome == Rejected && r.call.Repeat == Safe && r.attempts < maxAttempts &&
-		r.ctx.Err() == nil && r.best(time.Now(), nil) != nil
+	if status != http.StatusUnauthorized || v.Outcome != Rejected || r.call.Repeat != Safe || r.attempts >= maxAttempts || r.ctx.Err() != nil {
+		return false
+	}
+	other := r.best(time.Now(), nil)
+	return other != nil && !other.out()
 }
 
 // mayHaveRun: an earlier attempt of this write ended Unknown. A refusal now does
@@ -137,5 +144,12 @@ func (r *run) final() error {
 		r.err = r.failure(r.last, Verdict{Outcome: Unknown, Fault: FaultCanceled}, 0)
 	}
 	r.err.Attempts = r.attempts
+	switch {
+	case r.err.Err != ErrUnavailable: //nolint:errorlint // none of its kinds
+	case r.err.Fault.local() && r.client.keeper.isolated.Load():
+		r.err.Err = ErrClientIsolated
+	case r.call.Kind == campus.Write && r.err.Outcome == NotSent && r.err.Fault.unreachable():
+		r.err.Err, r.err.RetryAfter = ErrWriteUnavailable, canaryEvery
+	}
 	return r.err
 }

@@ -2,8 +2,6 @@ package failover
 
 import (
 	"errors"
-	"math/rand/v2"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,38 +14,25 @@ type State uint32
 const (
 	// Healthy endpoints take their place by policy.
 	Healthy State = iota
-	// Returning endpoints prove themselves with one call at a time.
+	// Returning endpoints prove themselves: one call at a time, then a growing share.
 	Returning
 	// Suspect endpoints step behind the healthy ones of their tier.
 	Suspect
 	// Ejected endpoints come last.
 	Ejected
-	// Drained endpoints take nothing new, by an operator's word. It shows in
-	// events and in [EndpointStatus.Drained] only: health goes on beneath it.
+	// Drained endpoints take nothing new, by the word of an operator or a balancer. It
+	// shows in events and in [EndpointStatus] only: health goes on beneath it.
 	Drained
+	// StoreDown and Isolated show in events only: a store whose every door answers
+	// 5xx, and a client that has lost its own network.
+	StoreDown
+	Isolated
 )
+
+var stateNames = [...]string{"healthy", "returning", "suspect", "ejected", "drained", "store_down", "isolated"}
 
 // String returns the name.
-func (s State) String() string {
-	return [...]string{"healthy", "returning", "suspect", "ejected", "drained"}[s]
-}
-
-const (
-	failuresToEject    = 3
-	failuresToSuspect  = 2
-	successesToHealthy = 2
-	timeoutsToBlame    = 3
-	ratioRequests      = 5
-	ratioWindow        = 10 * time.Second
-	firstEjection      = 5 * time.Second
-	longestEjection    = time.Minute
-	// longestReturning ends the proving of an endpoint that serves: writes that may
-	// not be canaries have to come back some time.
-	longestReturning = time.Minute
-	// doubtWindow is how long an uncharged failure waits for another operation to fail too.
-	// It is longer than two writes that use all their time.
-	doubtWindow = 35 * time.Second
-)
+func (s State) String() string { return stateNames[s] }
 
 // class separates reads from writes: a database may refuse one and serve the other.
 type class uint8
@@ -60,36 +45,99 @@ const (
 
 func (c class) String() string { return [...]string{"read", "write"}[c] }
 
-// health is one endpoint's state for one class. Its owner is the only writer of
-// state; the breaker answers one question, has the failure ratio tripped, and
-// lives for one generation.
+// health is one endpoint's state for one class: the table of the four states, one
+// method per thing that happens. Nothing here waits, looks at a clock or tells
+// anybody; all but the atomics requires the keeper's lock, and what happened
+// comes back as the step to take. The breaker answers one question, has the
+// failure ratio tripped, and lives for one generation.
+//
+//	from       on                                                          to
+//	Healthy    1 failed dial, or 2 failures in a row                       Suspect
+//	Healthy    slow for 3 s                                                Suspect
+//	Healthy    3 failures in a row, or half of at least 5 in 10 s          Ejected
+//	Healthy    what makes it Suspect, within the hold-down of a recovery   Ejected
+//	Suspect    2 successes; probes count where they can see the cause      Healthy
+//	Suspect    3 failures in a row, of calls or probes                     Ejected
+//	Suspect    for a cause that probes cannot see: its time, and a probe   Returning
+//	Ejected    its time and the hold-down, and a probe                     Returning
+//	Ejected    a probe, while nobody else serves                           Returning
+//	Ejected    a success, while nobody else serves                         Healthy
+//	Returning  a success, while nobody else serves                         Healthy
+//	Returning  the canary's success, then a share that grew to all         Healthy
+//	Returning  (writes without a canary) reads well for a minute           Healthy
+//	Returning  the canary's failure or its lease, 3 in a row, or a fifth   Ejected
 type health struct {
-	class  class
-	notify func(class class, from, to State, cause string)
-	state  atomic.Uint32 // read without the lock by pick
+	state      atomic.Uint32
+	stirred    atomic.Bool // a success has something to clear
+	generation atomic.Uint64
+	breaker    atomic.Pointer[gobreaker.TwoStepCircuitBreaker[struct{}]]
 
-	mu         sync.Mutex
-	generation atomic.Uint64 // written under the lock
-	failures   int           // charged, in a row
-	successes  int           // in a row, while not Healthy
-	ejections  int
-	until      time.Time // Ejected: not before
-	since      time.Time // the present state began
-	healthyAt  time.Time
-	lease      time.Time // Returning: the canary's lease ends
-	doubtOp    string    // an operation that failed without being charged
-	doubtAt    time.Time
-	timeouts   int // in a row, charged or not
-	breaker    *gobreaker.TwoStepCircuitBreaker[struct{}]
+	failures    int // charged, in a row
+	successes   int // in a row, while Suspect
+	timeouts    int // in a row, charged or not
+	ejections   int
+	since       time.Time // the present state began
+	until       time.Time // Ejected, or Suspect for what probes cannot see: not before
+	healthyAt   time.Time
+	recoveredAt time.Time // from Suspect
+	failedAt    time.Time
+	before      before
+	doubtOp     string // an operation that failed without being charged
+	doubtAt     time.Time
+	trials      int // in flight
+	canary      lease
+	ramp        ramp // Returning: after the canary
+	asked       int  // Returning: results since the canary, and how many failed
+	failed      int
 }
 
-func newHealth(c class, notify func(class, State, State, string)) *health {
-	return &health{class: c, notify: notify, breaker: newBreaker()}
+// before is what an endpoint was when its present trouble began, should that turn
+// out to be somebody else's.
+type before struct {
+	known     bool
+	ejections int
+	cause     Fault
+	at        time.Time
+}
+
+// lease is one canary's time; zero is none.
+type lease struct {
+	until  time.Time
+	length time.Duration
+}
+
+// ticket ties an attempt's result to the generation in which it began.
+type ticket struct {
+	generation uint64
+	canary     lease
+	trial      bool
+}
+
+// step is where an endpoint goes and why; why is empty for staying.
+type step struct {
+	to  State
+	why Fault
+}
+
+// Causes of a step that are no faults.
+const (
+	causeRecovered Fault = "recovered"
+	causeProbe     Fault = "probe"
+	causeTime      Fault = "time"
+	causeLease     Fault = "lease"
+)
+
+var stay = step{}
+
+func newHealth() *health {
+	h := &health{}
+	h.breaker.Store(newBreaker())
+	return h
 }
 
 func newBreaker() *gobreaker.TwoStepCircuitBreaker[struct{}] {
 	return gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
-		Interval: ratioWindow, BucketPeriod: time.Second, Timeout: longestEjection,
+		Interval: ratioWindow, BucketPeriod: time.Second, Timeout: time.Hour,
 		ReadyToTrip: func(n gobreaker.Counts) bool {
 			return n.Requests >= ratioRequests && n.TotalFailures*2 >= n.Requests
 		},
@@ -98,198 +146,245 @@ func newBreaker() *gobreaker.TwoStepCircuitBreaker[struct{}] {
 
 func (h *health) current() State { return State(h.state.Load()) }
 
-// ticket ties an attempt's result to the generation in which it began.
-type ticket struct {
-	h          *health
-	generation uint64
-	canary     bool
-	lease      time.Time
-}
+func (h *health) ticket() ticket { return ticket{generation: h.generation.Load()} }
 
-// admit says whether the endpoint may take a call now. A Returning endpoint
-// leases one canary at a time, to calls that may be repeated; a lease that ran
-// out is a failure; a minute without one is proof enough.
-func (h *health) admit(mayCanary bool, lease time.Duration, now time.Time) (ticket, bool) {
+// tick is what time alone does. readsWell is since when the endpoint's reads are
+// Healthy, zero if they are not.
+func (h *health) tick(c class, readsWell time.Time, r *Rules, now time.Time) step {
 	if h.current() != Returning {
-		return h.ticket(), true
+		return stay
 	}
-	h.mu.Lock()
-	cause := ""
-	switch {
-	case h.current() != Returning: // somebody else has just decided
-	case !h.lease.IsZero() && !now.Before(h.lease):
-		cause = "lease"
-		h.enter(Ejected, now)
-	case h.lease.IsZero() && now.Sub(h.since) >= longestReturning:
-		cause = "time"
-		h.enter(Healthy, now)
+	switch overdue := now.Sub(h.canary.until); {
+	case h.canary == lease{}:
+	case overdue > h.canary.length: // nobody holds a lease that long: this process was stopped
+		h.canary = lease{}
+	case overdue >= 0:
+		return step{Ejected, causeLease}
 	}
-	to := h.current()
-	t, ok := h.ticket(), to != Returning && to != Ejected
-	if to == Returning && mayCanary && h.lease.IsZero() {
-		h.lease = now.Add(lease)
-		t.canary, t.lease, ok = true, h.lease, true
+	if h.ramp.full(now) {
+		return step{Healthy, causeRecovered}
 	}
-	h.mu.Unlock()
-	if cause != "" {
-		h.notify(h.class, Returning, to, cause)
+	if follow := h.since.Add(r.WritesFollow); c == writes && !h.ramp.begun() && h.canary == (lease{}) &&
+		!readsWell.IsZero() && !now.Before(follow) && now.Sub(readsWell) >= r.WritesFollow {
+		return step{Healthy, causeTime}
 	}
-	return t, ok
+	return stay
 }
 
-func (h *health) ticket() ticket { return ticket{h: h, generation: h.generation.Load()} }
+// trust is what a call may be used for: to prove an endpoint with, for how long.
+type trust struct {
+	canary bool // it may be repeated
+	lease  time.Duration
+	alone  bool // nobody else serves
+}
 
-// success records an answer that worked.
-func (t ticket) success(now time.Time) {
-	h := t.h
-	h.mu.Lock()
-	if t.generation != h.generation.Load() {
-		h.mu.Unlock()
-		return
+// admit says whether the endpoint may take a call now.
+func (h *health) admit(may trust, now time.Time) (ticket, bool) {
+	t := h.ticket()
+	switch state := h.current(); {
+	case state < Returning || state == Suspect:
+		return t, true
+	case state == Returning && !may.alone && h.ramp.begun():
+		return t, h.ramp.admit(now)
+	case state == Returning && !may.alone:
+		if !may.canary || h.canary != (lease{}) {
+			return t, false
+		}
+		h.canary = lease{now.Add(may.lease), may.lease}
+		t.canary = h.canary
+		return t, true
+	case state == Ejected && !may.canary: // it would be an unknown outcome more often than a success
+		return t, false
 	}
+	if t.trial = h.trials < trials; t.trial {
+		h.trials++
+	}
+	return t, t.trial
+}
+
+// release gives back what the ticket holds; every ticket ends with one.
+func (h *health) release(t ticket) {
+	if t.trial && t.generation == h.generation.Load() {
+		h.trials--
+	}
+	if t.canary != (lease{}) && h.canary == t.canary {
+		h.canary = lease{}
+	}
+}
+
+// worked is an answer in good time.
+func (h *health) worked(alone bool, r *Rules, now time.Time) step {
 	h.failures, h.timeouts, h.doubtOp = 0, 0, ""
-	h.count(nil)
-	from := h.current()
-	if from == Healthy {
-		h.mu.Unlock()
-		return
+	switch h.current() {
+	case Healthy:
+		if now.Sub(h.failedAt) >= ratioWindow {
+			h.before = before{}
+			h.stirred.Store(false)
+		}
+	case Suspect:
+		if h.successes++; h.successes >= successesToHealthy {
+			return step{Healthy, causeRecovered}
+		}
+	case Ejected:
+		if alone {
+			return step{Healthy, causeRecovered}
+		}
+	case Returning:
+		h.asked++
+		if alone || r.Growth == 0 {
+			return step{Healthy, causeRecovered}
+		}
+		if !h.ramp.begun() {
+			h.ramp = newRamp(now, r.Growth)
+		}
+	default:
 	}
-	h.successes++
-	if from != Returning && h.successes < successesToHealthy {
-		h.mu.Unlock()
-		return
-	}
-	h.enter(Healthy, now)
-	h.mu.Unlock()
-	h.notify(h.class, from, Healthy, "recovered")
+	return stay
 }
 
-// failure charges the endpoint. local faults (dial) count at once and more.
-func (t ticket) failure(fault Fault, now time.Time) {
-	h := t.h
-	h.mu.Lock()
-	if t.generation != h.generation.Load() {
-		h.mu.Unlock()
-		return
-	}
-	from := h.current()
+// charge is a failure that the endpoint is to blame for. tripped: the ratio has.
+func (h *health) charge(fault Fault, tripped bool, r *Rules, now time.Time) step {
+	h.note(fault, now)
 	h.failures++
 	h.successes = 0
-	tripped := h.count(errFailed)
-	to := from
+	state := h.current()
 	switch {
-	case from == Returning, h.failures >= failuresToEject, tripped && from != Ejected:
-		to = Ejected
-	case from == Healthy && (fault == FaultDial || h.failures >= failuresToSuspect):
-		to = Suspect
+	case state == Ejected:
+		return stay
+	case state == Returning:
+		h.asked++
+		h.failed++
+		share := h.asked >= ratioRequests && h.failed*returningFailed > h.asked
+		if !h.ramp.begun() || share || h.failures >= failuresToEject {
+			return step{Ejected, fault}
+		}
+	case h.failures >= failuresToEject || tripped:
+		return step{Ejected, fault}
+	case state == Healthy && (fault.unreachable() || h.failures >= failuresToSuspect):
+		return h.suspected(fault, r, now)
 	}
-	if to != from {
-		h.enter(to, now)
+	return stay
+}
+
+// suspected: whoever has just recovered and fails again is not believed so fast.
+func (h *health) suspected(fault Fault, r *Rules, now time.Time) step {
+	if !h.recoveredAt.IsZero() && now.Sub(h.recoveredAt) < r.HoldDown {
+		return step{Ejected, fault}
 	}
-	h.mu.Unlock()
-	if to != from {
-		h.notify(h.class, from, to, string(fault))
-	}
+	return step{Suspect, fault}
 }
 
 // doubt notes a failure that may be the request's own fault. It reports whether
-// the endpoint is to blame all the same: another operation failed here lately
-// too, or the third call in a row got no answer in time.
-func (t ticket) doubt(op string, fault Fault, now time.Time) bool {
-	h := t.h
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if t.generation != h.generation.Load() {
-		return false
-	}
+// the endpoint is to blame all the same: it is still proving itself, another
+// operation failed here lately too, or the third call in a row got no answer in time.
+func (h *health) doubt(op string, fault Fault, now time.Time) bool {
+	h.stirred.Store(true)
+	h.failedAt = now
 	blame := h.doubtOp != "" && h.doubtOp != op && now.Sub(h.doubtAt) < doubtWindow
 	h.doubtOp, h.doubtAt = op, now
-	if fault != FaultTimeout {
-		return blame
+	if fault == FaultTimeout {
+		if h.timeouts++; h.timeouts >= timeoutsToBlame {
+			h.failures = max(h.failures, failuresToSuspect-1)
+			return true
+		}
 	}
-	if h.timeouts++; h.timeouts >= timeoutsToBlame {
-		h.failures = max(h.failures, failuresToSuspect-1)
-		return true
-	}
-	return blame
+	return blame || h.current() == Returning
 }
 
-// release gives an unused canary lease back.
-func (t ticket) release() {
-	if !t.canary {
-		return
-	}
-	t.h.mu.Lock()
-	defer t.h.mu.Unlock()
-	if t.h.lease.Equal(t.lease) {
-		t.h.lease = time.Time{}
-	}
-}
-
-// probed records a probe's result for an endpoint that is not Healthy.
-func (h *health) probed(ok bool, now time.Time) {
-	t := h.ticket()
-	h.mu.Lock()
-	from := h.current()
-	if from == Ejected && ok && !now.Before(h.until) {
-		h.enter(Returning, now)
-		h.mu.Unlock()
-		h.notify(h.class, from, Returning, "probe")
-		return
-	}
-	h.mu.Unlock()
-	switch {
-	case from != Suspect:
-	case ok:
-		t.success(now)
-	default:
-		t.failure(FaultDial, now)
-	}
-}
-
-// enter changes state; it requires the lock.
-func (h *health) enter(to State, now time.Time) {
-	from := h.current()
-	h.state.Store(uint32(to))
-	h.successes = 0
-	h.lease, h.since = time.Time{}, now
-	if to == Suspect {
-		return
-	}
-	h.generation.Add(1) // results of calls begun before do not count any more
-	h.failures, h.timeouts = 0, 0
-	h.breaker = newBreaker()
-	switch to {
+// slow: the endpoint answers, but has been far too late for a while.
+func (h *health) slow(r *Rules, now time.Time) step {
+	switch h.current() {
 	case Healthy:
-		h.healthyAt = now
+		h.note(FaultSlow, now)
+		return h.suspected(FaultSlow, r, now)
+	case Returning:
+		return h.charge(FaultSlow, false, r, now)
+	default:
+		return stay
+	}
+}
+
+// probed is a probe's result.
+func (h *health) probed(ok, alone bool, r *Rules, now time.Time) step {
+	early := now.Before(h.until)
+	switch state := h.current(); {
+	case state == Suspect && !ok:
+		return h.charge(FaultProbe, false, r, now)
+	case state == Suspect && h.until.IsZero():
+		return h.worked(alone, r, now)
+	case state == Suspect && (!early || alone):
+		return step{Returning, causeProbe}
+	case state == Ejected && ok && (alone || (!early && !now.Before(h.since.Add(r.HoldDown)))):
+		return step{Returning, causeProbe}
+	}
+	return stay
+}
+
+// enter changes the state.
+func (h *health) enter(s step, r *Rules, now time.Time) {
+	from := h.current()
+	h.state.Store(uint32(s.to))
+	h.stirred.Store(true)
+	h.successes, h.until, h.since = 0, time.Time{}, now
+	switch s.to {
+	case Suspect:
+		if !s.why.seenByProbes() {
+			h.until = now.Add(r.ejectionTime(max(1, h.ejections)))
+		}
+		return // what is under way still counts
 	case Ejected:
 		if from != Returning {
 			h.ejections = max(0, h.ejections-int(now.Sub(h.healthyAt)/time.Minute))
 		}
 		h.ejections++
-		h.until = now.Add(ejectionTime(h.ejections))
+		h.until = now.Add(r.ejectionTime(h.ejections))
+	case Healthy:
+		if from == Suspect {
+			h.recoveredAt = now
+		}
+		h.healthyAt, h.before = now, before{}
 	default:
+	}
+	h.generation.Add(1) // results of calls begun before do not count any more
+	h.failures, h.timeouts, h.trials, h.asked, h.failed, h.doubtOp = 0, 0, 0, 0, 0, ""
+	h.canary, h.ramp = lease{}, ramp{}
+	h.breaker.Store(newBreaker())
+}
+
+// note remembers what the endpoint was before its first failure.
+func (h *health) note(fault Fault, now time.Time) {
+	h.stirred.Store(true)
+	h.failedAt = now
+	if !h.before.known {
+		h.before = before{known: true, ejections: h.ejections, cause: fault, at: now}
 	}
 }
 
-// ejectionTime doubles from 5 s to a minute and is spread by a fifth, so that
-// many clients do not come back together.
-func ejectionTime(n int) time.Duration {
-	d := longestEjection
-	if n < 5 {
-		d = min(d, firstEjection<<(n-1))
+// forgive undoes trouble of a kind that began at since or later and was not the
+// endpoint's own.
+func (h *health) forgive(blamed func(Fault) bool, since time.Time, why Fault, r *Rules, now time.Time) step {
+	if !h.before.known || !blamed(h.before.cause) || h.before.at.Before(since) {
+		return stay
 	}
-	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // jitter
+	from := h.current()
+	ejections, recovered := h.before.ejections, h.recoveredAt
+	h.enter(step{Healthy, why}, r, now)
+	h.ejections, h.recoveredAt = ejections, recovered
+	if from == Healthy {
+		return stay
+	}
+	return step{Healthy, why}
 }
 
 var errFailed = errors.New("failed")
 
 // count tells the breaker and returns whether it has tripped.
 func (h *health) count(err error) bool {
-	done, open := h.breaker.Allow()
+	breaker := h.breaker.Load()
+	done, open := breaker.Allow()
 	if open != nil {
 		return true
 	}
 	done(err)
-	return h.breaker.State() == gobreaker.StateOpen
+	return breaker.State() == gobreaker.StateOpen
 }

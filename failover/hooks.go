@@ -16,7 +16,7 @@ type Hooks struct {
 	AttemptStart func(ctx context.Context, a Attempt, header http.Header) context.Context
 	// AttemptDone fires once after each AttemptStart, with the context it returned.
 	AttemptDone func(ctx context.Context, a Attempt, r Result)
-	// Event fires at every change of an endpoint's state.
+	// Event fires at every change of state.
 	Event func(Event)
 }
 
@@ -40,14 +40,19 @@ type Result struct {
 	Duration time.Duration
 }
 
-// Event is one change of an endpoint's state.
+// Event is one change of the state of an endpoint, a store or this client.
 type Event struct {
-	Time     time.Time
-	Endpoint campus.EndpointID
-	// Class is "read" or "write".
+	Time time.Time
+	// Endpoint, where it is and what it leads to; empty for a store or the client.
+	Endpoint   campus.EndpointID
+	DataCenter campus.DataCenterID
+	// Store is empty for the client.
+	Store campus.StoreID
+	// Class is "read" or "write"; empty where both are meant.
 	Class    string
 	From, To State
-	// Cause is the fault that led here, or "recovered", "probe" (it answered
-	// again), "lease" (its canary did not come back), "time", "drained", "restored".
+	// Cause is the fault that led here, or "recovered", "probe" (it answered again),
+	// "lease" (its canary did not come back), "time", "isolated" and "store_down" (the
+	// fault was not the endpoint's), "operator", "balancer".
 	Cause string
 }

@@ -35,7 +35,10 @@ func tlsOf(e *campus.Endpoint, o *Options) *tls.Config {
 	if own := o.TLS[e.ID]; own != nil {
 		config = own.Clone()
 		config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
-		config.NextProtos = nil // HTTP/1.1
+	}
+	config.NextProtos = nil // HTTP/1.1
+	if e.HTTP2 {
+		config.NextProtos = []string{"h2"}
 	}
 	if config.ServerName == "" {
 		config.ServerName = e.Base().Hostname()

@@ -40,6 +40,7 @@ const (
 	maxAttempts = 3
 	backoffBase = 50 * time.Millisecond
 	backoffMax  = 2 * time.Second
+	holdStep    = 25 * time.Millisecond
 )
 
 // backoff is full jitter over a doubling range; n counts retries from 1.
@@ -73,9 +74,9 @@ func (b *budget) spend() bool {
 	return true
 }
 
-// pick returns the best endpoint of the route for the run's next attempt: not
-// drained, in its Store, not yet tried in this round, healthy ones of a tier
-// first. Paused and ejected ones are a last resort, in policy order.
+// pick returns the best endpoint of the route for the run's next attempt: in its
+// Store, not yet tried in this round, healthy ones of a tier first. What is
+// ejected, paused or drained is a last resort.
 func (r *run) pick(now time.Time, passed []*site) *site {
 	if s := r.best(now, passed); s != nil {
 		return s
@@ -86,41 +87,110 @@ func (r *run) pick(now time.Time, passed []*site) *site {
 
 func (r *run) best(now time.Time, passed []*site) *site {
 	var best *site
-	bestRank := 0
+	bestRank, equals := 0, uint64(0)
 	for _, hop := range r.route {
 		s := r.plan.sites[hop.Endpoint.Index()]
-		if !r.candidate(s, passed) {
+		if !r.candidate(s, passed, now) {
 			continue
 		}
-		if rank := hop.Tier*8 + r.rank(s, now); best == nil || rank < bestRank {
-			best, bestRank = s, rank
+		rank := r.tier(hop)*tierRanks + r.rank(s, now)
+		switch {
+		case best == nil || rank < bestRank:
+			best, bestRank, equals = s, rank, 1
+		case rank == bestRank && rank >= lastResort: // nobody knows who is back first
+			if equals++; r.client.turn.Add(1)%equals == 0 {
+				best = s
+			}
 		}
 	}
 	return best
 }
 
-func (r *run) candidate(s *site, passed []*site) bool {
-	if s.drained.Load() || (r.call.Endpoint != "" && s.endpoint.ID != r.call.Endpoint) ||
-		(r.store != "" && s.endpoint.Store != r.store) || (r.call.Store != "" && s.endpoint.StoreOf().Epoch != r.call.Epoch) || (r.proof && !proved(r.call, s.endpoint.Contract)) {
+// tier is the policy's, or what a workflow that must stay in one environment makes of it.
+func (r *run) tier(hop campus.Hop) int {
+	switch {
+	case r.call.Environment == "" || hop.Tier == campus.TierStandby:
+		return hop.Tier
+	case hop.Endpoint.Environment == r.call.Environment:
+		return campus.TierPreferred
+	}
+	return campus.TierOtherEnvironment
+}
+
+func (r *run) candidate(s *site, passed []*site, now time.Time) bool {
+	e := s.endpoint
+	if e.Fenced || (r.call.Endpoint != "" && e.ID != r.call.Endpoint) ||
+		(r.store != "" && e.Store != r.store) || (r.call.Store != "" && e.StoreOf().Epoch != r.call.Epoch) || (r.proof && !proved(r.call, e.Contract)) {
 		return false
+	}
+	if e.HealthPath != "" {
+		r.client.heedBalancer(s, now)
 	}
 	if now := r.client.plan.Load(); now != r.plan && !now.leadsTo(s, r.call.Kind) {
 		return false
 	}
-	return !slices.Contains(r.tried, s) && !slices.Contains(passed, s)
+	return (!s.out() || r.harmless(e.Contract)) && !r.behind(e, now) && (r.call.Kind != campus.Write || e.StoreOf().RolePath == "" || r.writesNow(s, now)) &&
+		!slices.Contains(r.tried, s) && !slices.Contains(passed, s)
 }
 
-// behindAllTiers is the rank of what is ejected or paused.
-const behindAllTiers = 64
+// mayCanary: only what may be repeated tries an endpoint that is coming back.
+func (r *run) mayCanary() bool { return r.call.Repeat == Safe || r.call.Repeat == Guarded }
+
+// harmless: what is proved to bear a repetition may go to whom nobody trusts just now.
+func (r *run) harmless(c campus.Contract) bool { return r.mayCanary() && proved(r.call, c) }
+
+// behind: a copy that cannot have yet what this caller wrote.
+func (r *run) behind(e *campus.Endpoint, now time.Time) bool {
+	s := e.StoreOf()
+	return s.ReplicaOf != "" && !r.call.After.IsZero() && (s.Lag == 0 || now.Sub(r.call.After) <= s.Lag)
+}
+
+// writesNow: s is the one door of its store that says it writes. Where two say so
+// nobody is believed.
+func (r *run) writesNow(s *site, now time.Time) bool {
+	claims := 0
+	for _, other := range r.plan.sites {
+		if other.store == s.store && other.endpoint.Writes() {
+			r.client.askRole(other, now)
+			if other.role.Load() == roleWriter {
+				claims++
+			}
+		}
+	}
+	return claims == 1 && s.role.Load() == roleWriter
+}
+
+// Ranks within a tier, and what lies behind all tiers.
+const (
+	tierRanks   = 8
+	rankSuspect = 1
+	lastResort  = 64 // ejected
+	rankPaused  = lastResort + 2
+	rankDrained = lastResort + 4
+)
 
 func (r *run) rank(s *site, now time.Time) int {
 	switch state := s.health[classOf(r.call.Kind)].current(); {
-	case s.paused(now):
-		return behindAllTiers + 2
+	case s.out():
+		return rankDrained
+	case s.paused(now.Sub(r.client.keeper.start)) > 0:
+		return rankPaused
 	case state == Ejected:
-		return behindAllTiers
+		return lastResort
 	case state == Suspect:
-		return 1
+		return rankSuspect
 	}
 	return 0
+}
+
+// others reports whether somebody else can be expected to serve: then a canary's
+// lease, or a share, is a reason to go there.
+func (r *run) others(s *site, passed []*site, now time.Time) bool {
+	for _, hop := range r.route {
+		other := r.plan.sites[hop.Endpoint.Index()]
+		if other != s && r.candidate(other, passed, now) && r.rank(other, now) < lastResort {
+			return true
+		}
+	}
+	return false
 }

@@ -2,47 +2,35 @@ package failover
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/hospital-go/hospital/campus"
 )
 
-const (
-	probeSuspect   = 500 * time.Millisecond
-	probeEjected   = time.Second
-	probeTimeout   = 500 * time.Millisecond
-	standbyTimeout = time.Second
-)
-
-// probe asks s until it is healthy again, in one goroutine per site. A healthy
-// endpoint is asked only to settle a doubt, or by Reachable.
+// probe asks s until nothing is to be found out by it, in one goroutine per site.
+// A healthy endpoint is asked only to settle a doubt, or by Reachable.
 func (c *Client) probe(s *site) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed || !s.probing.CompareAndSwap(false, true) {
 		return
 	}
-	c.probes.Go(func() { c.probeUntilHealthy(s) })
+	c.probes.Go(func() { c.probeWhileNeeded(s) })
 }
 
-func (c *Client) probeUntilHealthy(s *site) {
-	for {
-		worst := max(s.health[reads].current(), s.health[writes].current())
-		if s.gone.Load() {
-			return
-		}
-		if worst <= Returning {
+func (c *Client) probeWhileNeeded(s *site) {
+	for !s.gone.Load() {
+		interval := c.probeInterval(s)
+		if interval == 0 {
 			s.probing.Store(false)
-			if max(s.health[reads].current(), s.health[writes].current()) <= Returning || !s.probing.CompareAndSwap(false, true) {
+			if c.probeInterval(s) == 0 || !s.probing.CompareAndSwap(false, true) {
 				return // a change that came just now found probing set, or starts its own
 			}
 			continue
-		}
-		interval := probeSuspect
-		if worst == Ejected {
-			interval = probeEjected
 		}
 		timer := time.NewTimer(interval + rand.N(interval/5)) //nolint:gosec // jitter
 		select {
@@ -51,14 +39,38 @@ func (c *Client) probeUntilHealthy(s *site) {
 			return
 		case <-timer.C:
 		}
-		ok := c.alive(s)
+		fault := c.ask(c.life, s)
 		if c.life.Err() != nil {
 			return // its failure was our own leaving
 		}
-		for _, h := range s.health {
-			h.probed(ok, time.Now())
-		}
+		c.keeper.probed(s, fault, time.Now())
 	}
+}
+
+// probeInterval is 0 when there is nothing to find out. The longer an ejected
+// endpoint has been out while another one serves, the less often it is asked.
+func (c *Client) probeInterval(s *site) (interval time.Duration) {
+	k := c.keeper
+	k.do(func() {
+		now := time.Now()
+		for c := range classes {
+			var own time.Duration
+			switch h := s.health[c]; {
+			case h.current() == Suspect, k.isolated.Load() && s.center.stirred.Load():
+				own = k.rules.ProbeSuspect
+			case h.current() == Ejected && k.onlyOne(s, c):
+				own = k.rules.ProbeEjected
+			case h.current() == Ejected:
+				own = max(k.rules.ProbeEjected, min(now.Sub(h.since)/8, longestProbe))
+			default:
+				continue
+			}
+			if interval == 0 || own < interval {
+				interval = own
+			}
+		}
+	})
+	return interval
 }
 
 // Reachable asks every endpoint of a system at once and returns nil as soon as one
@@ -67,15 +79,15 @@ func (c *Client) Reachable(ctx context.Context, system campus.SystemID) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	sites := c.plan.Load().sites
-	answers, asked := make(chan bool, len(sites)), 0
+	answers, asked := make(chan Fault, len(sites)), 0
 	for _, s := range sites {
 		if s.endpoint.System == system {
 			asked++
-			go func() { answers <- c.aliveIn(ctx, s) }()
+			go func() { answers <- c.ask(ctx, s) }()
 		}
 	}
 	for range asked {
-		if <-answers {
+		if <-answers == FaultNone {
 			return nil
 		}
 	}
@@ -85,41 +97,126 @@ func (c *Client) Reachable(ctx context.Context, system campus.SystemID) error {
 // verify settles a doubt: was it the request's fault or the endpoint's? One probe
 // at a time; if that fails too, the endpoint is charged.
 func (c *Client) verify(s *site, d *doubt) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed || s.adapter || !s.asking.CompareAndSwap(false, true) {
+	if s.adapter || !s.asking.CompareAndSwap(false, true) {
 		return
 	}
-	c.probes.Go(func() {
+	c.background(func() {
 		defer s.asking.Store(false)
-		if !c.alive(s) && c.life.Err() == nil {
-			d.charge(time.Now())
+		if c.ask(c.life, s) != FaultNone && c.life.Err() == nil {
+			d.charge(c.keeper, time.Now())
 		}
-	})
+	}, func() { s.asking.Store(false) })
 }
 
-// alive asks for the probe path and looks at the status only: any answer but a
-// 5xx means that somebody is there.
-func (c *Client) alive(s *site) bool { return c.aliveIn(c.life, s) }
-
-func (c *Client) aliveIn(ctx context.Context, s *site) bool {
-	if s.adapter {
-		return true // nobody knows how to ask; its calls will tell
+// background runs f for as long as the client lives; otherwise when it does not.
+func (c *Client) background(f, otherwise func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		otherwise()
+		return
 	}
+	c.probes.Go(f)
+}
+
+// ask asks for the probe path and looks at the status only: any answer but a 5xx
+// means that somebody is there. Of an adapter nobody knows how to ask; its calls
+// will tell.
+func (c *Client) ask(ctx context.Context, s *site) Fault {
+	if s.adapter {
+		return FaultNone
+	}
+	status, fault := c.get(ctx, s, c.options.ProbePath)
+	if fault == FaultNone && status >= http.StatusInternalServerError {
+		return FaultStatus
+	}
+	return fault
+}
+
+// get asks for a path below an endpoint's base, without credentials, over
+// connections of its own.
+func (c *Client) get(ctx context.Context, s *site, path string) (status int, fault Fault) {
 	timeout := probeTimeout
 	if s.endpoint.Role() == campus.Standby {
 		timeout = standbyTimeout
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	w := &wire{}
+	ctx, cancel := context.WithTimeout(w.watch(ctx), timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.endpoint.Base().String()+c.options.ProbePath, http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.endpoint.Base().String()+path, http.NoBody)
 	if err != nil {
-		return false
+		return 0, FaultBody
 	}
 	resp, err := s.probes.RoundTrip(req)
 	if err != nil {
-		return false
+		return 0, w.silence(ctx)
 	}
 	_ = resp.Body.Close()
-	return resp.StatusCode < 500
+	return resp.StatusCode, FaultNone
+}
+
+// silence is why a probe brought nothing. One whose time was over before it had a
+// connection met nobody.
+func (w *wire) silence(ctx context.Context) Fault {
+	refused := w.refused.Load()
+	switch {
+	case refused != nil:
+		return *refused
+	case !w.gotConn.Load():
+		return FaultUnreachable
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return FaultTimeout
+	}
+	return FaultReset
+}
+
+// inquiry is a question that is asked again while there is traffic.
+type inquiry struct {
+	at   atomic.Int64 // since the client's start; 0: at once
+	busy atomic.Bool
+}
+
+const inquiryEvery = time.Second
+
+// inquire asks for path unless that was done lately, and passes the status on, 0
+// for none.
+func (c *Client) inquire(s *site, q *inquiry, path string, now time.Time, answer func(status int)) {
+	at := int64(now.Sub(c.keeper.start)) + 1
+	if last := q.at.Load(); s.adapter || (last != 0 && at-last < int64(inquiryEvery)) || !q.busy.CompareAndSwap(false, true) {
+		return
+	}
+	q.at.Store(at)
+	c.background(func() {
+		defer q.busy.Store(false)
+		status, _ := c.get(c.life, s, path)
+		if c.life.Err() == nil {
+			answer(status)
+		}
+	}, func() { q.busy.Store(false) })
+}
+
+// heedBalancer asks the health path: 503 means that its balancer takes it out.
+func (c *Client) heedBalancer(s *site, now time.Time) {
+	c.inquire(s, &s.healthQ, s.endpoint.HealthPath, now, func(status int) {
+		switch {
+		case status == http.StatusServiceUnavailable:
+			c.setOut(s, &s.balancer, true, "balancer")
+		case status != 0 && status < 400:
+			c.setOut(s, &s.balancer, false, "balancer")
+		}
+	})
+}
+
+// askRole asks who writes a store that has one writer at a time.
+func (c *Client) askRole(s *site, now time.Time) {
+	c.inquire(s, &s.roleQ, s.endpoint.StoreOf().RolePath, now, func(status int) {
+		switch status {
+		case http.StatusOK:
+			s.role.Store(roleWriter)
+		case 0:
+			s.role.Store(roleUnknown)
+		default:
+			s.role.Store(roleOther)
+		}
+	})
 }

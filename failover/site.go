@@ -2,6 +2,7 @@ package failover
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -22,6 +23,9 @@ const (
 	freshIdle       = time.Second
 	maxHeaderBytes  = 64 << 10
 	defaultInFlight = 512
+	// pingAfter and pingTimeout find an HTTP/2 connection that leads nowhere.
+	pingAfter   = time.Second
+	pingTimeout = time.Second
 )
 
 // DialFunc connects to an address.
@@ -30,38 +34,59 @@ type DialFunc func(ctx context.Context, network, address string) (net.Conn, erro
 // site is one endpoint of one topology, and the door to it.
 type site struct {
 	endpoint *campus.Endpoint
+	store    *storeHealth
+	center   *center
 	*door
 }
 
 // door is what this process knows of an address and how it gets there; it outlives
 // a topology that leaves the address as it is.
 type door struct {
-	adapter  bool
-	gone     atomic.Bool // no topology in force has it any more
-	health   [classes]*health
-	inFlight atomic.Int64
-	drained  atomic.Bool
+	adapter bool
+	gone    atomic.Bool // no topology in force has it any more
+	health  [classes]*health
+	pace    pace
+	places  places
+	clock   clock
+
+	operator atomic.Bool                // drained in this process
+	balancer atomic.Bool                // its health path said so
+	moving   atomic.Pointer[time.Timer] // what moves its reads when it is drained
+	role     atomic.Uint32
+	pause    atomic.Int64 // since the client's start: the server asked for silence until then
+	knocked  atomic.Int64 // when somebody tried all the same
 	probing  atomic.Bool  // a goroutine probes until it is healthy
 	asking   atomic.Bool  // one probe is out to settle a doubt
-	pause    atomic.Int64 // Unix nanoseconds before which the server asked for silence
-	clock    clock
+	healthQ  inquiry
+	roleQ    inquiry
 
-	pooled, fresh, probes http.RoundTripper
+	pooled, fresh, single, probes http.RoundTripper
 }
 
-func newSite(e *campus.Endpoint, o *Options, notify func(*site, class, State, State, string)) *site {
-	s := &site{endpoint: e, door: &door{}}
-	s.drained.Store(e.Drained)
+// Roles of a door by its store's role path.
+const (
+	roleUnknown uint32 = iota
+	roleWriter
+	roleOther
+)
+
+func newSite(e *campus.Endpoint, o *Options) *site {
+	s := &site{endpoint: e, door: &door{places: places{all: make([]atomic.Pointer[place], o.MaxInFlight)}}}
 	for c := range classes {
-		s.health[c] = newHealth(c, func(c class, from, to State, cause string) { notify(s, c, from, to, cause) })
+		s.health[c] = newHealth()
 	}
 	if adapter := o.Adapters[e.ID]; adapter != nil {
-		s.adapter, s.pooled, s.fresh = true, adapter, adapter
+		s.adapter, s.pooled, s.fresh, s.single = true, adapter, adapter, adapter
 		return s
 	}
 	s.pooled = newTransport(e, o, idleTimeout)
 	s.fresh = newTransport(e, o, freshIdle)
 	s.probes = newTransport(e, o, freshIdle)
+	if s.single = s.fresh; e.Front == campus.VIP {
+		once := newTransport(e, o, freshIdle)
+		once.DisableKeepAlives = true
+		s.single = once
+	}
 	return s
 }
 
@@ -69,7 +94,31 @@ func newSite(e *campus.Endpoint, o *Options, notify func(*site, class, State, St
 func (s *site) same(e *campus.Endpoint) bool {
 	old := s.endpoint
 	return old.ID == e.ID && old.System == e.System && old.DataCenter == e.DataCenter && old.Role() == e.Role() &&
-		old.Base().String() == e.Base().String()
+		old.Base().String() == e.Base().String() && old.Front == e.Front && old.HTTP2 == e.HTTP2
+}
+
+// out: taken out by the description, an operator or a balancer.
+func (s *site) out() bool {
+	return s.endpoint.Drained || s.endpoint.Fenced || s.operator.Load() || s.balancer.Load()
+}
+
+func (d *door) serves(c class) bool { return d.health[c].current() == Healthy }
+
+// beside: an endpoint that can take the other's calls, no worse for some campus.
+func (s *site) beside(other *site) bool {
+	a, b := s.endpoint, other.endpoint
+	if a.System != b.System || a.Environment != b.Environment || (a.Role() != b.Role() && !a.Writes()) {
+		return false
+	}
+	if len(a.Campuses) == 0 || len(b.Campuses) == 0 {
+		return true
+	}
+	for _, id := range a.Campuses {
+		if b.Serves(id) {
+			return true
+		}
+	}
+	return false
 }
 
 func newTransport(e *campus.Endpoint, o *Options, idle time.Duration) *http.Transport {
@@ -88,49 +137,64 @@ func newTransport(e *campus.Endpoint, o *Options, idle time.Duration) *http.Tran
 	if dialTLS == nil {
 		dialTLS = overTLS(dial, limit, tlsOf(e, o))
 	}
-	return &http.Transport{
-		DialContext:            watched(dial, limit),
-		DialTLSContext:         watched(dialTLS, limit+tlsTimeout),
+	t := &http.Transport{
+		DialContext:            watched(dial, limit, false),
+		DialTLSContext:         watched(dialTLS, limit+tlsTimeout, e.HTTP2),
 		MaxIdleConns:           idlePerEndpoint,
 		MaxIdleConnsPerHost:    idlePerEndpoint,
 		IdleConnTimeout:        idle,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 	}
+	if e.HTTP2 {
+		t.Protocols = &http.Protocols{}
+		t.Protocols.SetHTTP2(true)
+		t.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout, WriteByteTimeout: pingAfter + pingTimeout}
+	}
+	return t
 }
 
-// transport chooses the connections for a call.
-func (s *site) transport(call *Call) http.RoundTripper {
-	if call.Repeat == Unsafe || (call.Repeat == Keyed && s.endpoint.Contract.ConditionalCreate != campus.Atomic) {
+// negotiated is the protocol both sides agreed on.
+func negotiated(conn net.Conn) string {
+	if c, ok := conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
+		return c.ConnectionState().NegotiatedProtocol
+	}
+	return ""
+}
+
+// transport chooses the connections for a call's nth attempt.
+func (s *site) transport(call *Call, n int) http.RoundTripper {
+	switch {
+	case s.endpoint.Front == campus.VIP && n > 1:
+		return s.single // a new connection, so that the balancer chooses again
+	case call.Repeat == Unsafe || (call.Repeat == Keyed && s.endpoint.Contract.ConditionalCreate != campus.Atomic):
 		return s.fresh
 	}
 	return s.pooled
 }
 
-// acquire takes a place among the calls in flight.
-func (s *door) acquire(limit int) bool {
-	if s.inFlight.Add(1) > int64(limit) {
-		s.inFlight.Add(-1)
-		return false
-	}
-	return true
+// paused is for how long the server has asked for silence, from at on.
+func (d *door) paused(at time.Duration) time.Duration {
+	return max(0, time.Duration(d.pause.Load())-at)
 }
 
-func (s *door) release() { s.inFlight.Add(-1) }
-
-func (s *door) paused(now time.Time) bool { return now.UnixNano() < s.pause.Load() }
-
 // pausedUntil remembers the latest wish for silence.
-func (s *door) pausedUntil(t time.Time) {
+func (d *door) pausedUntil(at time.Duration) {
 	for {
-		old := s.pause.Load()
-		if old >= t.UnixNano() || s.pause.CompareAndSwap(old, t.UnixNano()) {
+		old := d.pause.Load()
+		if old >= int64(at) || d.pause.CompareAndSwap(old, int64(at)) {
 			return
 		}
 	}
 }
 
-func (s *door) closeIdle() {
-	for _, rt := range []http.RoundTripper{s.pooled, s.fresh, s.probes} {
+// knock lets one call a second try what asks for silence, when there is nobody else.
+func (d *door) knock(at time.Duration) bool {
+	last := d.knocked.Load()
+	return at-time.Duration(last) >= canaryEvery && d.knocked.CompareAndSwap(last, int64(at))
+}
+
+func (s *site) closeIdle() {
+	for _, rt := range []http.RoundTripper{s.pooled, s.fresh, s.single, s.probes} {
 		if t, ok := rt.(interface{ CloseIdleConnections() }); ok {
 			t.CloseIdleConnections()
 		}

@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/hospital-go/hospital/campus"
@@ -15,9 +16,15 @@ type EndpointStatus struct {
 	Store       campus.StoreID
 	// Read and Write are the health of the two classes.
 	Read, Write State
-	// Drained: taken out by an operator. InFlight tells when it is empty.
-	Drained  bool
+	// Draining: taken out by the description, an operator or a balancer. Drained: and
+	// nothing is in flight any more. Stragglers are what still is.
+	Draining, Drained bool
+	Stragglers        []Straggler
+	// InFlight counts the calls under way, a stream until its body is closed.
 	InFlight int
+	// StoreDown is since when the store behind it answers 5xx at every door; zero if
+	// it does not.
+	StoreDown time.Time
 	// PausedUntil is until when the server asked for silence, zero if it did not.
 	PausedUntil time.Time
 	// ClockOffset is how far the server's clock is ahead of ours, to about a second,
@@ -28,23 +35,40 @@ type EndpointStatus struct {
 
 // Status returns every endpoint's, in the topology's order.
 func (c *Client) Status() []EndpointStatus {
-	sites := c.plan.Load().sites
+	sites, now := c.plan.Load().sites, time.Now()
 	out := make([]EndpointStatus, 0, len(sites))
-	for _, s := range sites {
-		e := s.endpoint
-		st := EndpointStatus{
-			Endpoint: e.ID, System: e.System, DataCenter: e.DataCenter, Environment: e.Environment, Store: e.Store,
-			Read: s.health[reads].current(), Write: s.health[writes].current(),
-			Drained: s.drained.Load(), InFlight: int(s.inFlight.Load()),
+	c.keeper.do(func() {
+		for _, s := range sites {
+			c.keeper.tick(s, now)
+			out = append(out, c.statusOf(s, now))
 		}
-		st.ClockOffset, st.ClockKnown = s.clock.offset()
-		if s.paused(time.Now()) {
-			st.PausedUntil = time.Unix(0, s.pause.Load())
-		}
-		out = append(out, st)
-	}
+	})
 	return out
 }
+
+func (c *Client) statusOf(s *site, now time.Time) EndpointStatus {
+	e := s.endpoint
+	st := EndpointStatus{
+		Endpoint: e.ID, System: e.System, DataCenter: e.DataCenter, Environment: e.Environment, Store: e.Store,
+		Read: s.health[reads].current(), Write: s.health[writes].current(),
+		Draining: s.out(), InFlight: int(s.places.taken.Load()),
+	}
+	if st.Draining {
+		st.Stragglers = s.places.stragglers()
+		st.Drained = len(st.Stragglers) == 0 && st.InFlight == 0
+	}
+	if s.store.down() {
+		st.StoreDown = s.store.downSince
+	}
+	st.ClockOffset, st.ClockKnown = s.clock.offset()
+	if left := s.paused(now.Sub(c.keeper.start)); left > 0 {
+		st.PausedUntil = now.Add(left)
+	}
+	return st
+}
+
+// Isolated reports whether this client seems to have lost its own network.
+func (c *Client) Isolated() bool { return c.keeper.isolated.Load() }
 
 // Selector names endpoints; an empty field matches all.
 type Selector struct {
@@ -54,34 +78,77 @@ type Selector struct {
 	Environment campus.EnvironmentID
 }
 
-func (x Selector) matches(e *campus.Endpoint) bool {
+// Matches reports whether e is among them.
+func (x Selector) Matches(e *campus.Endpoint) bool {
 	return (x.Endpoint == "" || x.Endpoint == e.ID) && (x.System == "" || x.System == e.System) &&
 		(x.DataCenter == "" || x.DataCenter == e.DataCenter) && (x.Environment == "" || x.Environment == e.Environment)
 }
 
-// Drain takes endpoints out in this process: nothing new goes there, calls in
-// flight finish. It returns how many endpoints match; [Client.Status] tells when
-// they are empty. Health never undoes it; [Client.Restore] does.
-func (c *Client) Drain(x Selector) int { return c.setDrained(x, true) }
+// Drain takes endpoints out in this process: nothing new goes there, but for what
+// may be repeated when nobody else is left; calls in flight finish, and reads that
+// have not after Rules.DrainDeadline are sent elsewhere. It returns how many
+// endpoints match; [Client.Drained] tells when they are empty. Health never undoes
+// it; [Client.Restore] does.
+func (c *Client) Drain(x Selector) int { return c.setOperator(x, true) }
 
-// Restore puts drained endpoints back and returns how many match.
-func (c *Client) Restore(x Selector) int { return c.setDrained(x, false) }
+// Restore puts drained endpoints back and returns how many match. What the
+// description or a balancer has taken out stays out.
+func (c *Client) Restore(x Selector) int { return c.setOperator(x, false) }
 
-func (c *Client) setDrained(x Selector, drained bool) int {
+// Drained reports whether endpoints match and all of them are taken out and empty.
+func (c *Client) Drained(x Selector) bool {
 	n := 0
 	for _, s := range c.plan.Load().sites {
-		if !x.matches(s.endpoint) {
-			continue
+		if x.Matches(s.endpoint) {
+			if n++; !s.out() || s.places.taken.Load() > 0 {
+				return false
+			}
 		}
-		n++
-		if s.drained.Swap(drained) == drained || c.options.Hooks.Event == nil {
-			continue
+	}
+	return n > 0
+}
+
+func (c *Client) setOperator(x Selector, out bool) int {
+	n := 0
+	for _, s := range c.plan.Load().sites {
+		if x.Matches(s.endpoint) {
+			n++
+			c.setOut(s, &s.operator, out, "operator")
 		}
-		ev := Event{Time: time.Now(), Endpoint: s.endpoint.ID, From: Drained, To: s.health[reads].current(), Cause: "restored"}
-		if drained {
-			ev.From, ev.To, ev.Cause = ev.To, Drained, "drained"
-		}
-		c.options.Hooks.Event(ev)
 	}
 	return n
+}
+
+// setOut takes an endpoint out by one voice, or takes that word back.
+func (c *Client) setOut(s *site, voice *atomic.Bool, out bool, who string) {
+	if voice.Swap(out) == out {
+		return
+	}
+	c.moveReadsLater(s)
+	ev := Event{
+		Time: time.Now(), Endpoint: s.endpoint.ID, DataCenter: s.endpoint.DataCenter, Store: s.endpoint.Store,
+		From: Drained, To: s.health[reads].current(), Cause: who,
+	}
+	if out {
+		ev.From, ev.To = ev.To, Drained
+	}
+	c.tell(ev)
+}
+
+// moveReadsLater moves the reads that have not ended by the drain's deadline.
+func (c *Client) moveReadsLater(s *site) {
+	var timer *time.Timer
+	switch out := s.out(); {
+	case out && s.moving.Load() != nil:
+		return // since another voice said so
+	case out:
+		timer = time.AfterFunc(c.keeper.rules.DrainDeadline, func() {
+			if s.out() {
+				s.places.move()
+			}
+		})
+	}
+	if old := s.moving.Swap(timer); old != nil {
+		old.Stop()
+	}
 }

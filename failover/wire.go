@@ -7,13 +7,15 @@ import (
 	"net"
 	"net/http/httptrace"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
 // wire watches what became of the connection.
 type wire struct {
-	adapter                 bool
-	gotConn, wrote, refused atomic.Bool
+	adapter        bool
+	gotConn, wrote atomic.Bool
+	refused        atomic.Pointer[Fault] // why no connection could be had
 }
 
 type wireKey struct{}
@@ -29,23 +31,63 @@ func (w *wire) watch(ctx context.Context) context.Context {
 
 // watched notes that no connection could be had. Without that note a failure
 // before sending is the request's own fault, such as an invalid header.
-func watched(dial DialFunc, limit time.Duration) DialFunc {
+func watched(dial DialFunc, limit time.Duration, http2 bool) DialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		w, _ := ctx.Value(wireKey{}).(*wire)
-		ctx, cancel := context.WithTimeout(ctx, limit)
+		limited, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
-		conn, err := dial(ctx, network, address)
+		conn, err := dial(limited, network, address)
+		fault := dialFault(err)
 		if err == nil {
-			err = shakeHands(ctx, conn)
-		}
-		if err != nil {
-			if w != nil {
-				w.refused.Store(true)
+			err = shakeHands(limited, conn)
+			if fault = handshakeFault(err); err == nil && http2 && negotiated(conn) != "h2" {
+				err = errors.Join(errNotHTTP2, conn.Close())
+				fault = FaultCertificate
 			}
-			return nil, err
 		}
-		return &quietConn{Conn: conn}, nil
+		switch {
+		case err == nil && http2:
+			return conn, nil // net/http must see what it is; frames have no surplus
+		case err == nil:
+			return &quietConn{Conn: conn}, nil
+		case w != nil && ctx.Err() == nil:
+			w.refused.Store(&fault)
+		}
+		return nil, err
 	}
+}
+
+var errNotHTTP2 = errors.New("failover: the server does not speak HTTP/2")
+
+// dialFault tells a machine that refuses from a way that leads nowhere, which may
+// be our own network.
+func dialFault(err error) Fault {
+	var dns *net.DNSError
+	var timeout interface{ Timeout() bool }
+	switch {
+	case errors.As(err, &dns):
+		return FaultDNS
+	case errors.As(err, &timeout) && timeout.Timeout(),
+		errors.Is(err, context.DeadlineExceeded), // by a dialer of the program's own
+		errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETDOWN):
+		return FaultUnreachable
+	}
+	return FaultDial
+}
+
+// handshakeFault: somebody answered the dial; did what he said not hold, or did he
+// fall silent?
+func handshakeFault(err error) Fault {
+	var verification *tls.CertificateVerificationError
+	var alert tls.AlertError
+	var record tls.RecordHeaderError
+	switch {
+	case errors.As(err, &verification), errors.As(err, &alert), errors.As(err, &record):
+		return FaultCertificate
+	case errors.Is(err, context.DeadlineExceeded):
+		return FaultUnreachable
+	}
+	return FaultDial
 }
 
 // shakeHands ends the dialing of an encrypted connection here: below a quietConn
@@ -95,20 +137,20 @@ func (w *wire) verdict(ctx context.Context, err error) Verdict {
 	switch {
 	case ctx.Err() != nil && sent:
 		return Verdict{Outcome: Unknown, Fault: givenUp(ctx)}
-	case ctx.Err() != nil && !w.refused.Load(): // waiting for a connection: dialing has a shorter limit of its own
+	case ctx.Err() != nil && w.refused.Load() == nil: // waiting for a connection: dialing has a shorter limit of its own
 		return Verdict{Outcome: NotSent, Fault: givenUp(ctx)}
 	case sent:
 		return Verdict{Outcome: Unknown, Fault: FaultReset}
 	case w.gotConn.Load():
 		return Verdict{Outcome: NotSent, Fault: FaultReset}
-	case w.refused.Load():
-		return Verdict{Outcome: NotSent, Fault: FaultDial}
+	case w.refused.Load() != nil:
+		return Verdict{Outcome: NotSent, Fault: *w.refused.Load()}
 	}
 	return Verdict{Outcome: NotSent, Fault: FaultBody}
 }
 
 func givenUp(ctx context.Context) Fault {
-	if errors.Is(ctx.Err(), context.Canceled) {
+	if errors.Is(context.Cause(ctx), context.Canceled) { // and not ErrStalled: a stream's headers did not come in time
 		return FaultCanceled
 	}
 	return FaultTimeout

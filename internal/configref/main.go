@@ -43,7 +43,7 @@ func main() {
 
 func run(root, out string) error {
 	r := reference{types: map[string][]field{}, docs: map[string]string{}, seen: map[string]bool{}}
-	for _, dir := range []string{root, filepath.Join(root, "campus")} {
+	for _, dir := range []string{root, filepath.Join(root, "campus"), filepath.Join(root, "failover")} {
 		if err := r.parse(dir); err != nil {
 			return err
 		}

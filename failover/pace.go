@@ -1,0 +1,84 @@
+package failover
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+// pace is how fast an endpoint's quick reads are, and used to be. Calls that meet
+// may lose a sample: it is an estimate, and takes no lock.
+type pace struct {
+	samples   atomic.Int64
+	lately    atomic.Uint64 // float64 bits, nanoseconds, as all below
+	baseline  atomic.Uint64
+	tail      atomic.Uint64 // the baseline's 99th percentile
+	slowSince atomic.Int64  // since the keeper's start; 0: it is not slow
+}
+
+const (
+	paceSamples = 32 // before a baseline is believed
+	slowFactor  = 3
+	slowFloor   = 200 * time.Millisecond
+	slowFor     = 3 * time.Second
+	quickRead   = 2 * time.Second // longer ones say nothing of an endpoint's pace
+
+	latelyWeight, baselineWeight = 1.0 / 8, 1.0 / 64
+	tailStep                     = 0.1
+)
+
+func load(a *atomic.Uint64) float64 { return math.Float64frombits(a.Load()) }
+
+func store(a *atomic.Uint64, v float64) { a.Store(math.Float64bits(v)) }
+
+// limit is what is too slow.
+func (p *pace) limit() time.Duration {
+	base := load(&p.baseline)
+	return time.Duration(max(slowFactor*base, base+float64(slowFloor)))
+}
+
+// heard takes one answer's time at moment at. It reports whether the endpoint has
+// been too slow for a while, and whether this answer was in good time.
+func (p *pace) heard(took time.Duration, at time.Duration) (slow, inTime bool) {
+	d := float64(took)
+	if p.samples.Load() == 0 {
+		store(&p.lately, d)
+		store(&p.baseline, d)
+		store(&p.tail, d)
+	}
+	known := p.samples.Load() >= paceSamples
+	lately := load(&p.lately) + latelyWeight*(d-load(&p.lately))
+	store(&p.lately, lately)
+	limit := p.limit()
+	if known && time.Duration(lately) > limit {
+		p.slowSince.CompareAndSwap(0, int64(max(at, 1)))
+		return at-time.Duration(p.slowSince.Load()) >= slowFor, took <= limit
+	}
+	if p.slowSince.Load() != 0 {
+		p.slowSince.Store(0)
+	}
+	if inTime = !known || took <= limit; inTime { // what is slow now must not become what is usual
+		p.learn(d)
+	}
+	return false, inTime
+}
+
+// learn moves the baseline, and its tail by steps whose sizes make one answer in a
+// hundred lie above it.
+func (p *pace) learn(d float64) {
+	p.samples.Add(1)
+	store(&p.baseline, load(&p.baseline)+baselineWeight*(d-load(&p.baseline)))
+	if tail := load(&p.tail); d > tail {
+		store(&p.tail, tail*(1+tailStep))
+	} else {
+		store(&p.tail, tail*(1-tailStep/99))
+	}
+}
+
+// p99 is the baseline's 99th percentile, 0 while it is not known.
+func (p *pace) p99() time.Duration {
+	if p.samples.Load() < paceSamples {
+		return 0
+	}
+	return time.Duration(load(&p.tail))
+}

@@ -1,0 +1,24 @@
+package his
+
+import (
+	"context"
+
+	"github.com/hospital-go/hospital"
+	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/fhir"
+)
+
+// Resolve finds what a booking number or a hold number names, from the number
+// alone: in a process that knows nothing else of an act whose outcome was unknown.
+// The Appointment's status says how far it has gone; whose it is must be compared
+// by the caller. hospital.ErrNotFound means that it did not happen and no longer
+// can, hospital.ErrOutcomeUnknown that a lost request may still be running.
+func (c *Client) Resolve(ctx context.Context, number string, opts ...hospital.ReadOption) (Booking, error) {
+	return hospital.Resolve(ctx, c.client, write("Resolve"), number, func(ctx context.Context, f *fhir.Client) (Booking, error) {
+		found, err := c.appointment(ctx, f, c.systems.Booking, number, campus.PatientID{}, onlyReads)
+		if hospital.CodeOf(err) != hospital.ErrNotFound {
+			return found, err
+		}
+		return c.appointment(ctx, f, c.systems.Hold, number, campus.PatientID{}, onlyReads)
+	}, opts...)
+}
