@@ -52,6 +52,8 @@ type Options struct {
 	ProbePath string
 	// Rules are the state machine's constants; the zero value has the defaults.
 	Rules Rules
+
+	network func(*campus.Endpoint) http.RoundTripper // of tests, instead of one
 }
 
 // Client sends calls over a [campus.Topology], which may be replaced while calls

@@ -64,11 +64,13 @@ func (c class) String() string { return [...]string{"read", "write"}[c] }
 //	Ejected    a success, while nobody else serves                         Healthy
 //	Returning  a success, while nobody else serves                         Healthy
 //	Returning  the canary's success, then a share that grew to all         Healthy
-//	Returning  (writes without a canary) reads well for a minute           Healthy
+//	Returning  nobody could be its canary for a minute, which for          Healthy
+//	           writes begins when reads are Healthy
 //	Returning  the canary's failure or its lease, 3 in a row, or a fifth   Ejected
 type health struct {
 	state      atomic.Uint32
 	stirred    atomic.Bool // a success has something to clear
+	answers    atomic.Bool // Ejected, and its last probe was good: it waits for its time only
 	generation atomic.Uint64
 	breaker    atomic.Pointer[gobreaker.TwoStepCircuitBreaker[struct{}]]
 
@@ -164,11 +166,19 @@ func (h *health) tick(c class, readsWell time.Time, r *Rules, now time.Time) ste
 	if h.ramp.full(now) {
 		return step{Healthy, causeRecovered}
 	}
-	if follow := h.since.Add(r.WritesFollow); c == writes && !h.ramp.begun() && h.canary == (lease{}) &&
-		!readsWell.IsZero() && !now.Before(follow) && now.Sub(readsWell) >= r.WritesFollow {
+	if !h.ramp.begun() && h.canary == (lease{}) && h.unasked(c, readsWell, now.Sub(h.since), r.Unasked, now) {
 		return step{Healthy, causeTime}
 	}
 	return stay
+}
+
+// unasked: nobody could be a canary for so long that none is waited for. Reads may
+// have been well long before anybody looked, so writes wait twice as long at most.
+func (h *health) unasked(c class, readsWell time.Time, returning, limit time.Duration, now time.Time) bool {
+	if c == reads {
+		return returning >= limit
+	}
+	return !readsWell.IsZero() && returning >= limit && (now.Sub(readsWell) >= limit || returning >= 2*limit)
 }
 
 // trust is what a call may be used for: to prove an endpoint with, for how long.
@@ -176,6 +186,7 @@ type trust struct {
 	canary bool // it may be repeated
 	lease  time.Duration
 	alone  bool // nobody else serves
+	inside bool // the call has been let through before
 }
 
 // admit says whether the endpoint may take a call now.
@@ -307,6 +318,7 @@ func (h *health) slow(r *Rules, now time.Time) step {
 // probed is a probe's result.
 func (h *health) probed(ok, alone bool, r *Rules, now time.Time) step {
 	early := now.Before(h.until)
+	h.answers.Store(ok)
 	switch state := h.current(); {
 	case state == Suspect && !ok:
 		return h.charge(FaultProbe, false, r, now)
@@ -325,6 +337,7 @@ func (h *health) enter(s step, r *Rules, now time.Time) {
 	from := h.current()
 	h.state.Store(uint32(s.to))
 	h.stirred.Store(true)
+	h.answers.Store(false)
 	h.successes, h.until, h.since = 0, time.Time{}, now
 	switch s.to {
 	case Suspect:

@@ -101,9 +101,9 @@ func (k *keeper) admit(s *site, c class, may trust, now time.Time) (t ticket, wh
 	k.do(func() {
 		k.tick(s, now)
 		switch {
-		case k.isolated.Load() && !k.alone.admit(may.canary, now):
+		case k.isolated.Load() && !k.alone.admit(may, now):
 			why = isolated
-		case s.store.guarded.Load() && !s.store.admit(c, may.canary, k.rules.StoreGrowth, now):
+		case s.store.guarded.Load() && !s.store.admit(c, may, k.rules.StoreGrowth, now):
 			why = storeDown
 		default:
 			var ok bool
@@ -122,7 +122,9 @@ func (k *keeper) tick(s *site, now time.Time) {
 	for c := range classes {
 		var readsWell time.Time
 		if h := s.health[reads]; h.current() == Healthy {
-			readsWell = h.healthyAt
+			if readsWell = h.healthyAt; readsWell.IsZero() { // it was never anything else
+				readsWell = k.start
+			}
 		}
 		k.take(s, c, s.health[c].tick(c, readsWell, &k.rules, now), now)
 	}
@@ -245,7 +247,7 @@ func (k *keeper) forgive(whom func(*site) bool, blamed func(Fault) bool, since t
 	}
 }
 
-// slow records an endpoint that answers far too late.
+// slow records an endpoint that answers far too late. That is better than nobody.
 func (k *keeper) slow(s *site, c class, t ticket, now time.Time) {
 	k.heard(s, now)
 	k.do(func() {
@@ -254,7 +256,11 @@ func (k *keeper) slow(s *site, c class, t ticket, now time.Time) {
 		if s.store.stirred.Load() {
 			s.store.worked(c, k.rules.StoreGrowth, now)
 		}
-		if t.generation == h.generation.Load() {
+		switch {
+		case t.generation != h.generation.Load():
+		case k.onlyOne(s, c):
+			k.take(s, c, h.worked(true, &k.rules, now), now)
+		default:
 			k.take(s, c, h.slow(&k.rules, now), now)
 		}
 	})

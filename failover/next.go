@@ -57,7 +57,7 @@ func (r *run) enter(s *site, look *search, now time.Time) *flight {
 		return nil
 	}
 	c := classOf(r.call.Kind)
-	may := trust{canary: r.mayCanary(), lease: r.lease(), alone: s.health[c].current() != Healthy && !r.others(s, look.passed, now)}
+	may := trust{canary: r.mayCanary(), lease: r.lease(), inside: r.attempts > 0, alone: s.health[c].current() != Healthy && !r.others(s, look.passed, now)}
 	t, why := r.client.keeper.admit(s, c, may, now)
 	if look.why = max(look.why, why); why != admitted {
 		if why == storeDown {
@@ -153,15 +153,15 @@ func (r *run) nothingLeft(look *search, now time.Time) {
 	}
 }
 
-// wait makes retries cost something: nothing for the first hop to a healthy
-// other endpoint, else a token of the budget and a pause.
+// wait makes retries cost something: nothing for the first hop to another endpoint
+// that is well or at least answers probes, else a token of the budget and a pause.
 func (r *run) wait(s *site) bool {
 	if r.attempts == 0 || r.renew {
 		r.renew = false
 		return true
 	}
-	healthy := s.health[classOf(r.call.Kind)].current() <= Returning && !s.out()
-	if s != r.last && healthy && !r.freeHop {
+	h := s.health[classOf(r.call.Kind)]
+	if well := h.current() <= Returning || h.answers.Load(); s != r.last && well && !r.freeHop {
 		r.freeHop = true
 		return true
 	}

@@ -31,15 +31,15 @@ type gate struct {
 	admitted int
 }
 
-func (g *gate) admit(canary bool, now time.Time) bool {
+func (g *gate) admit(may trust, now time.Time) bool {
 	switch {
 	case g.shut:
-		if !canary || now.Before(g.next) {
+		if !may.canary || now.Before(g.next) {
 			return false
 		}
 		g.next = now.Add(canaryEvery)
 		return true
-	case !g.ramp.begun():
+	case !g.ramp.begun(), may.inside:
 		return true
 	case g.ramp.full(now):
 		g.ramp = ramp{}
@@ -123,11 +123,11 @@ func (s *storeHealth) worked(c class, growth time.Duration, now time.Time) bool 
 
 // admit asks the gate of a class. Writes that may not be canaries follow the
 // reads after the time in which those grew.
-func (s *storeHealth) admit(c class, canary bool, growth time.Duration, now time.Time) bool {
+func (s *storeHealth) admit(c class, may trust, growth time.Duration, now time.Time) bool {
 	if g := &s.gates[writes]; c == writes && g.shut && !s.readsBack.IsZero() && now.Sub(s.readsBack) >= growth {
 		g.open(now, growth)
 	}
-	ok := s.gates[c].admit(canary, now)
+	ok := s.gates[c].admit(may, now)
 	s.settle()
 	return ok
 }

@@ -23,8 +23,8 @@ const (
 	slowFor     = 3 * time.Second
 	quickRead   = 2 * time.Second // longer ones say nothing of an endpoint's pace
 
-	latelyWeight, baselineWeight = 1.0 / 8, 1.0 / 64
-	tailStep                     = 0.1
+	latelyWeight, baselineWeight, slowWeight = 1.0 / 8, 1.0 / 64, 1.0 / 2048
+	tailStep                                 = 0.1
 )
 
 func load(a *atomic.Uint64) float64 { return math.Float64frombits(a.Load()) }
@@ -50,17 +50,19 @@ func (p *pace) heard(took time.Duration, at time.Duration) (slow, inTime bool) {
 	lately := load(&p.lately) + latelyWeight*(d-load(&p.lately))
 	store(&p.lately, lately)
 	limit := p.limit()
-	if known && time.Duration(lately) > limit {
-		p.slowSince.CompareAndSwap(0, int64(max(at, 1)))
-		return at-time.Duration(p.slowSince.Load()) >= slowFor, took <= limit
-	}
-	if p.slowSince.Load() != 0 {
-		p.slowSince.Store(0)
-	}
-	if inTime = !known || took <= limit; inTime { // what is slow now must not become what is usual
+	if inTime = !known || took <= limit; inTime {
 		p.learn(d)
+	} else { // what is slow now must not soon become what is usual
+		store(&p.baseline, load(&p.baseline)+slowWeight*(d-load(&p.baseline)))
 	}
-	return false, inTime
+	if !known || time.Duration(lately) <= limit {
+		if p.slowSince.Load() != 0 {
+			p.slowSince.Store(0)
+		}
+		return false, inTime
+	}
+	p.slowSince.CompareAndSwap(0, int64(max(at, 1)))
+	return !inTime && at-time.Duration(p.slowSince.Load()) >= slowFor, inTime
 }
 
 // learn moves the baseline, and its tail by steps whose sizes make one answer in a

@@ -164,15 +164,18 @@ func (r *run) writesNow(s *site, now time.Time) bool {
 const (
 	tierRanks   = 8
 	rankSuspect = 1
+	rankDrained = 56 // and well
 	lastResort  = 64 // ejected
 	rankPaused  = lastResort + 2
-	rankDrained = lastResort + 4
+	rankGone    = lastResort + 4 // drained, and not well
 )
 
 func (r *run) rank(s *site, now time.Time) int {
 	switch state := s.health[classOf(r.call.Kind)].current(); {
-	case s.out():
+	case s.out() && state == Healthy:
 		return rankDrained
+	case s.out():
+		return rankGone
 	case s.paused(now.Sub(r.client.keeper.start)) > 0:
 		return rankPaused
 	case state == Ejected:
@@ -188,7 +191,7 @@ func (r *run) rank(s *site, now time.Time) int {
 func (r *run) others(s *site, passed []*site, now time.Time) bool {
 	for _, hop := range r.route {
 		other := r.plan.sites[hop.Endpoint.Index()]
-		if other != s && r.candidate(other, passed, now) && r.rank(other, now) < lastResort {
+		if other != s && r.candidate(other, passed, now) && r.rank(other, now) < rankDrained {
 			return true
 		}
 	}

@@ -20,9 +20,10 @@ type Rules struct {
 	Growth time.Duration
 	// StoreGrowth is the same for all calls to a store that was down: 10 s.
 	StoreGrowth time.Duration
-	// WritesFollow is how long writes that may not be canaries wait for a site whose
-	// reads are well: 60 s.
-	WritesFollow time.Duration
+	// Unasked is after how long an endpoint that answers probes is taken back without
+	// a canary, because no call could be one: 60 s. Writes that may not be canaries,
+	// such as payments, wait that long from when its reads are well.
+	Unasked time.Duration
 	// WriteHold is how long a write waits for a writer while there is none: 2 s.
 	WriteHold time.Duration
 	// DrainDeadline is after how long reads still under way at a drained endpoint are
@@ -42,7 +43,7 @@ func (r Rules) withDefaults() Rules {
 		standard time.Duration
 	}{
 		{&r.FirstEjection, 5 * time.Second}, {&r.LongestEjection, time.Minute}, {&r.HoldDown, time.Minute},
-		{&r.Growth, time.Minute}, {&r.StoreGrowth, 10 * time.Second}, {&r.WritesFollow, time.Minute},
+		{&r.Growth, time.Minute}, {&r.StoreGrowth, 10 * time.Second}, {&r.Unasked, time.Minute},
 		{&r.WriteHold, 2 * time.Second}, {&r.DrainDeadline, 300 * time.Second},
 		{&r.ProbeSuspect, 500 * time.Millisecond}, {&r.ProbeEjected, time.Second},
 	} {

@@ -79,6 +79,11 @@ func newSite(e *campus.Endpoint, o *Options) *site {
 		s.adapter, s.pooled, s.fresh, s.single = true, adapter, adapter, adapter
 		return s
 	}
+	if o.network != nil {
+		s.pooled = o.network(e)
+		s.fresh, s.single, s.probes = s.pooled, s.pooled, s.pooled
+		return s
+	}
 	s.pooled = newTransport(e, o, idleTimeout)
 	s.fresh = newTransport(e, o, freshIdle)
 	s.probes = newTransport(e, o, freshIdle)

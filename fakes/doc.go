@@ -21,6 +21,11 @@
 // still counts as one: If-None-Exist looks, then inserts, and two requests in
 // flight can both create.
 //
+// Beyond single faults, networks break ([Hospital.Partition], [Hospital.Isolate],
+// [Hospital.Hang]), stores move ([Hospital.Promote], [Hospital.Restore],
+// [Hospital.SetWriter]) and servers are certified, limited and taken out of their
+// balancers. What changes the group is in [Hospital.Description].
+//
 // What it does not do, it refuses loudly: unknown search parameters are 400,
 // unknown operations 501. It validates no profiles and no codes. Everything in it
 // is safe for concurrent use and works inside a testing/synctest bubble when it

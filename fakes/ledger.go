@@ -85,7 +85,7 @@ func (l *Ledger) told(in *request, out *answer, status int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := Entry{
-		Time: time.Now(), Endpoint: in.endpoint.ID, DataCenter: in.endpoint.DataCenter,
+		Time: time.Now(), Endpoint: in.endpoint.Name(), DataCenter: in.endpoint.DataCenter,
 		Interaction: in.interaction, Type: in.typ, RequestID: in.requestID, Status: status,
 	}
 	if out != nil {

@@ -24,9 +24,12 @@ type Rule struct {
 
 // When is a condition on a request; an empty field matches all.
 type When struct {
-	System     campus.SystemID
-	DataCenter campus.DataCenterID
-	// Interaction is read, search-type, create, update, transaction or capabilities.
+	System      campus.SystemID
+	DataCenter  campus.DataCenterID
+	Environment campus.EnvironmentID
+	// Interaction is read, search-type, create, update, transaction or capabilities;
+	// or role or health, what is asked at [WithRolePath] and [WithHealthPath], which
+	// an empty one does not match.
 	Interaction string
 	// Type is the resource type in the URL.
 	Type string
@@ -56,11 +59,15 @@ type Action struct {
 	Execute bool
 	// AnswerDelay waits after executing.
 	AnswerDelay time.Duration
+	// Close makes the answer say Connection: close. Over HTTP/2 the connection takes
+	// no more requests (GOAWAY).
+	Close bool
 	// ResetAfter executes, then breaks the connection: the answer is lost.
 	ResetAfter bool
-	// CutAfter sends this many bytes of the answer's body, then breaks the connection.
+	// CutAfter sends this many bytes of the answer's body, then breaks the connection,
+	// with HTTP/2 the stream only.
 	CutAfter int
-	// Surplus is sent behind the answer, beyond its Content-Length.
+	// Surplus is sent behind the answer, beyond its Content-Length. HTTP/1 only.
 	Surplus string
 	// Rewrite changes the bytes of a successful answer's body.
 	Rewrite func(body []byte) []byte
@@ -95,9 +102,7 @@ func (h *Hospital) rule(e *campus.Endpoint, in *request) Action {
 	defer h.mu.Unlock()
 	for _, r := range h.rules {
 		w := r.When
-		if (w.System != "" && w.System != e.System) || (w.DataCenter != "" && w.DataCenter != e.DataCenter) ||
-			(w.Interaction != "" && w.Interaction != in.interaction) || (w.Type != "" && w.Type != in.typ) ||
-			(r.Times > 0 && r.used >= r.Times) {
+		if !w.matches(e, in) || (r.Times > 0 && r.used >= r.Times) {
 			continue
 		}
 		if r.seen++; r.seen <= w.Skip {
@@ -109,8 +114,15 @@ func (h *Hospital) rule(e *campus.Endpoint, in *request) Action {
 	return Action{}
 }
 
+func (w When) matches(e *campus.Endpoint, in *request) bool {
+	return (w.System == "" || w.System == e.System) && (w.DataCenter == "" || w.DataCenter == e.DataCenter) &&
+		(w.Environment == "" || w.Environment == e.Environment) && (w.Type == "" || w.Type == in.typ) &&
+		(w.Interaction == in.interaction || (w.Interaction == "" && !in.beside()))
+}
+
 // perform runs the request under the action.
-func (s *server) perform(ctx context.Context, w http.ResponseWriter, in *request, do Action) {
+func (s *server) perform(w http.ResponseWriter, r *http.Request, in *request, do Action) {
+	ctx := r.Context()
 	if !do.wait(ctx, s.hospital) {
 		return
 	}
@@ -119,7 +131,7 @@ func (s *server) perform(ctx context.Context, w http.ResponseWriter, in *request
 		<-ctx.Done()
 		return
 	case do.ResetBefore:
-		breakConnection(w)
+		breakConnection(w, r)
 		return
 	}
 	var out *answer
@@ -132,22 +144,25 @@ func (s *server) perform(ctx context.Context, w http.ResponseWriter, in *request
 	} else if do.Rewrite != nil && out.status < 300 {
 		told = &answer{status: out.status, header: out.header, body: do.Rewrite(out.body)}
 	}
+	if do.Close {
+		told.header.Set("Connection", "close")
+	}
 	if do.AnswerDelay > 0 {
 		pause(context.WithoutCancel(ctx), do.AnswerDelay)
 	}
 	if do.ResetAfter {
 		s.hospital.ledger.told(in, out, 0)
-		breakConnection(w)
+		breakConnection(w, r)
 		return
 	}
 	s.hospital.ledger.told(in, out, told.status)
 	if do.CutAfter > 0 && do.CutAfter < len(told.body) {
 		told.send(w, do.CutAfter)
-		hijacked(w, func(c net.Conn) { _ = c.Close() }) // not a reset, which could overtake the bytes
+		cut(w)
 		return
 	}
 	if do.Surplus != "" {
-		told.sendRaw(w, do.Surplus)
+		told.sendRaw(w, r, do.Surplus)
 		return
 	}
 	told.send(w, len(told.body))
@@ -204,25 +219,39 @@ func (a *answer) send(w http.ResponseWriter, n int) {
 }
 
 // sendRaw writes the answer and something more, which net/http would not.
-func (a *answer) sendRaw(w http.ResponseWriter, surplus string) {
+func (a *answer) sendRaw(w http.ResponseWriter, r *http.Request, surplus string) {
 	var b bytes.Buffer
 	_, _ = fmt.Fprintf(&b, "HTTP/1.1 %d X\r\nContent-Length: %d\r\n", a.status, len(a.body))
 	_ = a.header.Write(&b)
 	_, _ = fmt.Fprintf(&b, "\r\n%s%s", a.body, surplus)
-	hijacked(w, func(c net.Conn) {
+	hijacked(w, r, func(c net.Conn) {
 		_, _ = c.Write(b.Bytes())
 		_ = c.Close()
 	})
 }
 
-func breakConnection(w http.ResponseWriter) { hijacked(w, reset) }
+func breakConnection(w http.ResponseWriter, r *http.Request) { hijacked(w, r, resetConn) }
 
-func hijacked(w http.ResponseWriter, do func(net.Conn)) {
+// cut is no reset, which could overtake the bytes.
+func cut(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	do(conn)
+	_ = conn.Close()
+}
+
+// hijacked does something to the request's connection, which ends with it.
+func hijacked(w http.ResponseWriter, r *http.Request, do func(net.Conn)) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err == nil {
+		do(conn)
+		return
+	}
+	if raw, ok := r.Context().Value(connKey{}).(interface{ NetConn() net.Conn }); ok && r.ProtoMajor > 1 {
+		do(raw.NetConn()) // below TLS, where HTTP/2 does not look
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // pause waits and reports whether ctx lasted.

@@ -207,7 +207,7 @@ func (s *server) remember(keys []string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cursor++
-	id := fmt.Sprintf("%s-%d", s.endpoint.DataCenter, s.cursor)
+	id := fmt.Sprintf("%s%s-%d", s.endpoint.DataCenter, s.endpoint.Environment, s.cursor)
 	s.cursors[id] = keys
 	return id
 }

@@ -55,22 +55,33 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if stall != nil {
 		select {
 		case <-stall:
-			breakConnection(w) // what was swallowed stays swallowed
+			breakConnection(w, r) // what was swallowed stays swallowed
 		case <-r.Context().Done():
 		}
 		return
 	}
 	in, bad := s.parse(r)
+	if in == nil || !in.beside() {
+		room := s.enter()
+		defer s.leave()
+		if bad == nil && !room {
+			bad = refuse(http.StatusTooManyRequests, "throttled")
+			s.hospital.ledger.told(in, nil, bad.status)
+		}
+	}
 	if bad != nil {
 		bad.send(w, len(bad.body))
 		return
 	}
-	s.perform(r.Context(), w, in, s.hospital.rule(s.endpoint, in))
+	s.perform(w, r, in, s.hospital.rule(s.endpoint, in))
 }
 
 // parse recognizes the interaction by method and path.
 func (s *server) parse(r *http.Request) (*request, *answer) {
 	in := &request{endpoint: s.endpoint, header: r.Header, requestID: r.Header.Get("X-Request-Id"), rawQuery: r.URL.RawQuery, query: r.URL.Query()}
+	if in.interaction = besides[r.Method+" "+r.URL.Path]; in.interaction != "" {
+		return in, nil
+	}
 	if token := s.hospital.token; token != "" && r.Header.Get("Authorization") != "Bearer "+token {
 		return nil, refuse(http.StatusUnauthorized, "login")
 	}
@@ -163,11 +174,17 @@ func (in *request) read(r *http.Request) *answer {
 
 // execute does what the request asks.
 func (s *server) execute(in *request) *answer {
-	if s.hospital.isDown(s.endpoint.Store) {
+	switch {
+	case in.interaction == interactionRole:
+		return sign(s.leads(), "primary", "not primary")
+	case in.interaction == interactionHealth:
+		return sign(s.ready(), "ready", "not ready")
+	case s.hospital.isDown(s.endpoint.Store):
 		return refuse(http.StatusInternalServerError, "exception")
-	}
-	if in.writes() && s.store.original != nil {
+	case in.writes() && s.store.source() != nil:
 		return refuse(http.StatusForbidden, "forbidden") // a replica takes no writes
+	case in.writes() && !s.leads():
+		return refuse(http.StatusInternalServerError, "exception")
 	}
 	switch in.interaction {
 	case "capabilities":

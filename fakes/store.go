@@ -24,16 +24,17 @@ type store struct {
 	nextID  int
 	log     []change
 
-	original *store
+	original *store // nil once it is one itself
 	lag      time.Duration
 	applied  int
 	renamed  map[string]string // the original's key to this store's
 }
 
 type change struct {
-	at  time.Time
-	key string
-	to  object // nil: deleted
+	at     time.Time
+	key    string
+	to     object // nil: deleted
+	nextID int    // of the store, behind it
 }
 
 // version is one state of a resource, nil after a deletion.
@@ -93,7 +94,7 @@ func (s *store) put(typ, id string, o object, now time.Time) object {
 	o["id"], o["meta"] = id, meta
 	s.current[key] = o
 	s.history[key] = append(s.history[key], version{now, method, o})
-	s.log = append(s.log, change{now, key, o})
+	s.log = append(s.log, change{now, key, o, s.nextID})
 	return o
 }
 
@@ -102,7 +103,7 @@ func (s *store) remove(key string, now time.Time) {
 	delete(s.current, key)
 	s.order = slices.DeleteFunc(s.order, func(k string) bool { return k == key })
 	s.history[key] = append(s.history[key], version{now, http.MethodDelete, nil})
-	s.log = append(s.log, change{now, key, nil})
+	s.log = append(s.log, change{now, key, nil, s.nextID})
 }
 
 func (s *store) read(typ, id string) *answer {
@@ -122,11 +123,11 @@ func (s *store) read(typ, id string) *answer {
 
 // catchUp applies what the replica's lag lets through, under ids of its own.
 func (s *store) catchUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.original == nil {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.original.mu.Lock()
 	log := s.original.log
 	s.original.mu.Unlock()

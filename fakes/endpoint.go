@@ -1,0 +1,246 @@
+package fakes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/failover"
+)
+
+// server is one endpoint's.
+type server struct {
+	hospital *Hospital
+	endpoint *campus.Endpoint
+	store    *store
+	address  string // as dialed
+	bound    string
+
+	line line // what comes in; silent while it is a black hole
+
+	mu      sync.Mutex
+	http    *http.Server
+	door    *door
+	conns   map[*lineConn]bool
+	stall   chan struct{} // not nil: a black hole
+	cursors map[string][]string
+	cursor  int
+	results map[string]searchResult
+	unready bool
+	limit   int // of requests in flight; 0: none
+	flying  int
+	load    Load
+}
+
+func (h *Hospital) newServer(e *campus.Endpoint) (*server, error) {
+	s := &server{
+		hospital: h, endpoint: e, store: h.stores[e.Store], line: line{lossy: true},
+		conns: map[*lineConn]bool{}, cursors: map[string][]string{}, results: map[string]searchResult{},
+	}
+	return s, s.start()
+}
+
+// chosen are the servers a selector names.
+func (h *Hospital) chosen(x failover.Selector) []*server {
+	return slices.DeleteFunc(slices.Clone(h.servers), func(s *server) bool {
+		e := s.endpoint
+		return (x.Endpoint != "" && x.Endpoint != e.Name()) || (x.System != "" && x.System != e.System) ||
+			(x.DataCenter != "" && x.DataCenter != e.DataCenter) || (x.Environment != "" && x.Environment != e.Environment)
+	})
+}
+
+// StopAt takes servers away: listeners close, connections are reset. An empty
+// field of x matches all.
+func (h *Hospital) StopAt(x failover.Selector) {
+	for _, s := range h.chosen(x) {
+		s.stop()
+	}
+}
+
+// StartAt brings stopped servers back. On loopback sockets it fails when another
+// program has taken a port meanwhile.
+func (h *Hospital) StartAt(x failover.Selector) error {
+	var all error
+	for _, s := range h.chosen(x) {
+		all = errors.Join(all, s.start())
+	}
+	return all
+}
+
+// Stop is [Hospital.StopAt] a data centre.
+func (h *Hospital) Stop(dc campus.DataCenterID) { h.StopAt(failover.Selector{DataCenter: dc}) }
+
+// Start is [Hospital.StartAt] a data centre.
+func (h *Hospital) Start(dc campus.DataCenterID) error {
+	return h.StartAt(failover.Selector{DataCenter: dc})
+}
+
+// Hang makes a data centre a black hole, or ends that: new connections get no
+// answer, existing ones neither. When it ends, connections on which something came
+// meanwhile are reset, and that is never executed. In memory it cannot fail; on loopback
+// sockets it fails where the kernel cannot be made to ignore a dial, which is known of Linux only.
+func (h *Hospital) Hang(dc campus.DataCenterID, on bool) error {
+	list := h.chosen(failover.Selector{DataCenter: dc})
+	failed := make([]error, len(list))
+	var all sync.WaitGroup
+	for i, s := range list {
+		all.Go(func() { failed[i] = s.hang(on) })
+	}
+	all.Wait()
+	return errors.Join(failed...)
+}
+
+// listen opens an endpoint's listener, again where it was before.
+func (h *Hospital) listen(e *campus.Endpoint, again string) (net.Listener, string, error) {
+	if !h.loopback {
+		host := hostOf(e)
+		l, err := h.network.Listen(net.JoinHostPort(host, h.port()))
+		return l, host, err
+	}
+	if again == "" {
+		port := h.firstPort
+		if port > 0 {
+			port += slices.IndexFunc(h.description.Endpoints, func(x campus.Endpoint) bool { return x.Name() == e.Name() })
+		}
+		again = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	}
+	l, err := net.Listen("tcp", again) //nolint:noctx // it returns at once
+	if err != nil {
+		return nil, "", err
+	}
+	return l, l.Addr().String(), nil
+}
+
+// hostOf is an endpoint's name in memory.
+func hostOf(e *campus.Endpoint) string {
+	if e.Environment == "" {
+		return fmt.Sprintf("%s.%s.test", e.System, e.DataCenter)
+	}
+	return fmt.Sprintf("%s.%s.%s.test", e.System, strings.ToLower(string(e.Environment)), e.DataCenter)
+}
+
+func (s *server) start() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.http != nil {
+		return nil
+	}
+	l, host, err := s.hospital.listen(s.endpoint, s.bound)
+	if err != nil {
+		return err
+	}
+	if s.bound == "" {
+		s.bound, s.address = host, host
+		if !strings.Contains(host, ":") {
+			s.address = net.JoinHostPort(host, s.hospital.port())
+		}
+		s.endpoint.URL = s.hospital.scheme() + "://" + host + "/fhir"
+	}
+	s.door = newDoor(s, l)
+	if s.stall != nil {
+		if err := s.door.shut(); err != nil {
+			return errors.Join(err, l.Close())
+		}
+	}
+	s.http = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute, ConnContext: withConn}
+	s.hospital.secure(s.http, s.endpoint)
+	go serve(s.http, s.door)
+	return nil
+}
+
+func serve(srv *http.Server, l net.Listener) {
+	if srv.TLSConfig != nil {
+		_ = srv.ServeTLS(l, "", "")
+		return
+	}
+	_ = srv.Serve(l)
+}
+
+// connKey finds a request's connection, which HTTP/2 does not hand over.
+type connKey struct{}
+
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// stop resets every connection, as a machine that loses power does.
+func (s *server) stop() {
+	s.mu.Lock()
+	srv := s.http
+	if s.http = nil; srv != nil {
+		_ = s.door.Close() // a server that has not begun to serve would leave it open
+	}
+	clear(s.cursors)
+	s.mu.Unlock()
+	s.resetAll()
+	if srv != nil {
+		_ = srv.Close()
+	}
+}
+
+func (s *server) resetAll() {
+	s.mu.Lock()
+	var list []*lineConn
+	for c := range s.conns {
+		list = append(list, c)
+	}
+	s.mu.Unlock()
+	for _, c := range list {
+		c.reset()
+	}
+}
+
+func (s *server) hang(on bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if on == (s.stall != nil) {
+		return nil
+	}
+	if !s.hospital.loopback {
+		s.hospital.network.Hang(s.address, on)
+	}
+	switch {
+	case !on:
+		close(s.stall)
+		s.stall = nil
+		s.door.open()
+	default:
+		if s.http != nil {
+			if err := s.door.shut(); err != nil {
+				return err
+			}
+		}
+		s.stall = make(chan struct{})
+	}
+	s.line.hush(on)
+	return nil
+}
+
+// adopt takes a connection in, nil when the server is stopped meanwhile.
+func (s *server) adopt(d *door, inner net.Conn) net.Conn {
+	c := s.line.join(inner, s.forget)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.http == nil || s.door != d {
+		s.line.leave(c)
+		resetConn(inner)
+		return nil
+	}
+	s.load.Connections++
+	s.conns[c] = true
+	return c
+}
+
+func (s *server) forget(c *lineConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+}
