@@ -38,6 +38,8 @@ type configFile struct {
 	MaxInFlight int
 	// The constants of failover; what is left out has its default, a negative time means none.
 	Failover failover.Rules
+	// Ask no second site while the first is late.
+	DisableHedging bool
 	// Bytes of an answer after decompression; 0 means 16 MiB.
 	MaxBody int64
 	// Put before the SDK's own User-Agent.
@@ -233,7 +235,7 @@ func firstKey(place string) string { return place[:strings.IndexAny(place+".", "
 func (r *configReader) read(f *configFile) Config {
 	cfg := Config{
 		Topology: f.Description, Campus: f.Campus, MaxInFlight: f.MaxInFlight, MaxBody: f.MaxBody, UserAgent: f.UserAgent,
-		Failover:      f.Failover,
+		Failover: f.Failover, DisableHedging: f.DisableHedging,
 		AuditRequired: f.AuditRequired,
 		Credentials:   map[campus.SystemID]Credential{}, EndpointCredentials: map[campus.EndpointID]Credential{},
 		TLS: map[campus.EndpointID]*tls.Config{},

@@ -108,6 +108,7 @@ func (d *doer) describe(c *call, i fhir.Interaction, req *http.Request) *failove
 	switch {
 	case i.Reads:
 		fc.Repeat, fc.Kind = Safe, readKind(c.op.Consistency)
+		fc.Hedge = !d.client.config.DisableHedging && d.client.config.Audit == nil
 		if c.op.Consistency == Session {
 			fc.After = d.client.sessions.since(d.client.Topology(), d.system, c.campus)
 		}

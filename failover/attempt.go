@@ -27,7 +27,11 @@ func (attempter) RoundTrip(req *http.Request) (*http.Response, error) {
 	if f == nil {
 		return nil, errAttempt
 	}
-	return r.attempt(f)
+	if delay := r.hedgeDelay(f); delay > 0 {
+		return r.hedged(f, delay)
+	}
+	resp, v := r.fly(f)
+	return r.land(f, resp, v)
 }
 
 // flight is one attempt on its way.
@@ -37,6 +41,7 @@ type flight struct {
 	ticket  ticket
 	attempt Attempt
 	ctx     context.Context //nolint:containedctx // the attempt's own, for its time
+	hedge   bool            // the second of two at once
 	start   time.Time
 	got     time.Time // when its answer had been read
 	end     func()    // its time
@@ -44,36 +49,35 @@ type flight struct {
 	auth    error     // what Authorize said
 }
 
-// attempt sends one request to f's site.
-func (r *run) attempt(f *flight) (*http.Response, error) {
-	r.attempts++
+// fly sends one request to f's site and judges what came of it. The place of one
+// whose body is a stream is given back when that is closed.
+func (r *run) fly(f *flight) (*http.Response, Verdict) {
 	f.start, f.end = time.Now(), func() {}
-	f.attempt = Attempt{Call: r.call, Endpoint: f.site.endpoint, Method: r.req.Method, N: r.attempts, Reason: r.reason(f.site)}
 	handed := false
 	defer func() { // also when a hook or a credential panics
 		if !handed {
 			f.leave()
 		}
 	}()
-	r.last = f.site
 	header := r.req.Header.Clone()
 	if header == nil {
 		header = http.Header{}
 	}
-	f.ctx = r.ctx
 	if hook := r.client.options.Hooks.AttemptStart; hook != nil {
 		f.ctx = hook(f.ctx, f.attempt, header)
 	}
 	resp, v := r.send(f, header)
-	if r.call.MaxBody > 0 || resp == nil {
+	if r.call.MaxBody == 0 && resp != nil {
 		handed = true
-		f.leave()
-		return r.finish(f, resp, v)
+		resp.Body = &endBody{ReadCloser: resp.Body, end: f.leave}
 	}
-	handed = true
-	resp.Body = &endBody{ReadCloser: resp.Body, end: f.leave}
+	return resp, v
+}
+
+// land finishes an attempt. A hook may panic here too, and a stream be left open.
+func (r *run) land(f *flight, resp *http.Response, v Verdict) (*http.Response, error) {
 	kept := false
-	defer func() { // a hook may panic here too
+	defer func() {
 		if !kept {
 			discard(resp)
 		}
@@ -92,7 +96,7 @@ func (f *flight) leave() {
 // send builds, authorizes and sends the request and judges what came of it.
 func (r *run) send(f *flight, header http.Header) (*http.Response, Verdict) {
 	s, w := f.site, &wire{adapter: f.site.adapter}
-	req, err := r.build(f.ctx, s, header)
+	req, err := r.build(f, header)
 	if err != nil {
 		return nil, Verdict{Outcome: NotSent, Fault: FaultBody}
 	}
@@ -114,12 +118,12 @@ func (r *run) send(f *flight, header http.Header) (*http.Response, Verdict) {
 	if err != nil {
 		return nil, f.unlessMoved(w.verdict(timed, err))
 	}
-	resp.Request = r.shown(s, req, &asked)
+	resp.Request = r.shown(f, req, &asked)
 	f.status = resp.StatusCode
 	v := f.unlessMoved(r.read(timed, f, resp))
 	f.got = time.Now() // renewing credentials is not the endpoint's time
 	// Whoever asks for credentials has let nothing through; else only a read is sent again.
-	if resp.StatusCode == http.StatusUnauthorized && (r.call.Repeat == Safe || (v.Outcome == Rejected && resp.Header.Get("WWW-Authenticate") != "")) {
+	if resp.StatusCode == http.StatusUnauthorized && !f.hedge && (r.call.Repeat == Safe || (v.Outcome == Rejected && resp.Header.Get("WWW-Authenticate") != "")) {
 		r.renew = r.mayRenew() && r.client.options.Refused(f.ctx, s.endpoint, req)
 	}
 	return resp, v
@@ -175,16 +179,16 @@ func (r *run) reason(s *site) string {
 }
 
 // build makes the request for the wire: our address, headers of its own.
-func (r *run) build(ctx context.Context, s *site, header http.Header) (*http.Request, error) {
-	req := r.req.WithContext(ctx)
+func (r *run) build(f *flight, header http.Header) (*http.Request, error) {
+	req := r.req.WithContext(f.ctx)
 	req.Header = header
-	req.URL = target(s.endpoint.Base(), r.req.URL)
+	req.URL = target(f.site.endpoint.Base(), r.req.URL)
 	req.Host, req.RequestURI, req.Response = "", "", nil
 	if r.req.Body == nil || r.req.Body == http.NoBody {
 		return req, nil
 	}
 	if r.req.GetBody == nil {
-		if r.attempts > 1 {
+		if f.attempt.N > 1 {
 			return nil, ErrBody
 		}
 		return req, nil
@@ -210,12 +214,12 @@ func target(base, u *url.URL) *url.URL {
 
 // shown is the request that callers find in the response: who answered and at
 // which address, without the credentials that were sent.
-func (r *run) shown(s *site, req *http.Request, asked *url.URL) *http.Request {
-	e := s.endpoint
+func (r *run) shown(f *flight, req *http.Request, asked *url.URL) *http.Request {
+	e := f.site.endpoint
 	o := Origin{
 		Campus: r.call.Campus, System: e.System, DataCenter: e.DataCenter, Environment: e.Environment,
-		Endpoint: e.ID, Store: e.Store, Role: e.Role(), Epoch: e.StoreOf().Epoch, Drained: s.out(),
-		RequestID: req.Header.Get("X-Request-Id"), Attempts: r.attempts,
+		Endpoint: e.ID, Store: e.Store, Role: e.Role(), Epoch: e.StoreOf().Epoch, Drained: f.site.out(),
+		RequestID: req.Header.Get("X-Request-Id"), Attempts: f.attempt.N,
 	}
 	if e.StoreOf().ReplicaOf != "" {
 		o.Lag = e.StoreOf().Lag

@@ -132,6 +132,9 @@ type Call struct {
 	Stall time.Duration
 	// Classify defaults to [ClassifyHTTP].
 	Classify Classifier
+	// Hedge lets a Safe call whose body is bounded be asked at a second endpoint when
+	// the first is later than nearly always; the first success wins.
+	Hedge bool
 	// Endpoint pins the call to one endpoint, as a page cursor needs. Empty for none.
 	Endpoint campus.EndpointID
 	// Store confines the call to endpoints of one Store, while its epoch is Epoch:

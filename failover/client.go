@@ -109,15 +109,19 @@ type plan struct {
 	topology *campus.Topology
 	sites    []*site // by campus.Endpoint.Index
 	budgets  map[campus.SystemID]*budget
+	hedges   map[campus.SystemID]*budget
 }
 
 // planFor keeps what is known of the addresses that old has too.
 func (c *Client) planFor(t *campus.Topology, old *plan) *plan {
-	p := &plan{topology: t, budgets: map[campus.SystemID]*budget{}}
+	p := &plan{topology: t, budgets: map[campus.SystemID]*budget{}, hedges: map[campus.SystemID]*budget{}}
 	for _, e := range t.Endpoints() {
 		p.sites = append(p.sites, c.siteFor(e, old))
 		if p.budgets[e.System] = old.budgets[e.System]; p.budgets[e.System] == nil {
-			p.budgets[e.System] = newBudget()
+			p.budgets[e.System] = newBudget(retryTokens, retryShare)
+		}
+		if p.hedges[e.System] = old.hedges[e.System]; p.hedges[e.System] == nil {
+			p.hedges[e.System] = newBudget(hedgeTokens, hedgeShare)
 		}
 	}
 	return p

@@ -39,14 +39,21 @@ func (c *clock) offset() (time.Duration, bool) {
 	return time.Duration(c.ahead.Load()), c.known.Load()
 }
 
+// siteKey names the site of an attempt that is not its run's last: a hedge.
+type siteKey struct{}
+
 // ServerTime is the time by the clock of the endpoint that the attempt in ctx goes
 // to, as far as its answers told it, else ours. It is for [Options.Authorize]: a
 // signature or an assertion with our time is refused where clocks differ.
 func ServerTime(ctx context.Context) time.Time {
 	now := time.Now()
-	if r := runOf(ctx); r != nil && r.last != nil {
-		ahead, _ := r.last.clock.offset()
-		return now.Add(ahead)
+	s, _ := ctx.Value(siteKey{}).(*site)
+	if r := runOf(ctx); s == nil && r != nil {
+		s = r.last
 	}
-	return now
+	if s == nil {
+		return now
+	}
+	ahead, _ := s.clock.offset()
+	return now.Add(ahead)
 }

@@ -14,9 +14,7 @@ func (r *run) finish(f *flight, resp *http.Response, v Verdict) (*http.Response,
 	if f.got.IsZero() {
 		f.got = now
 	}
-	if hook := r.client.options.Hooks.AttemptDone; hook != nil {
-		hook(f.ctx, f.attempt, Result{Outcome: v.Outcome, Fault: v.Fault, Status: status, Duration: f.got.Sub(f.start)})
-	}
+	r.told(f, Result{Outcome: v.Outcome, Fault: v.Fault, Status: status, Duration: f.got.Sub(f.start)})
 	r.charge(f, v, now)
 	if resp != nil && v.Outcome >= Rejected {
 		f.site.clock.heard(resp.Header, f.start, f.got)

@@ -46,16 +46,16 @@ const (
 func (c class) String() string { return [...]string{"read", "write"}[c] }
 
 // health is one endpoint's state for one class: the table of the four states, one
-// method per thing that happens. Nothing here waits, looks at a clock or tells
-// anybody; all but the atomics requires the keeper's lock, and what happened
-// comes back as the step to take. The breaker answers one question, has the
-// failure ratio tripped, and lives for one generation.
+// method per thing that happens. Nothing here waits, tells anybody or looks at a
+// clock, but for gobreaker at its own window; all but the atomics requires the
+// keeper's lock, and what happened comes back as the step to take. The breaker
+// answers one question, has the failure ratio tripped, and lives for one generation.
 //
 //	from       on                                                          to
 //	Healthy    1 failed dial, or 2 failures in a row                       Suspect
 //	Healthy    slow for 3 s                                                Suspect
 //	Healthy    3 failures in a row, or half of at least 5 in 10 s          Ejected
-//	Healthy    what makes it Suspect, within the hold-down of a recovery   Ejected
+//	Healthy    what makes it Suspect, within the hold-down of having been  Ejected
 //	Suspect    2 successes; probes count where they can see the cause      Healthy
 //	Suspect    3 failures in a row, of calls or probes                     Ejected
 //	Suspect    for a cause that probes cannot see: its time, and a probe   Returning
@@ -65,7 +65,7 @@ func (c class) String() string { return [...]string{"read", "write"}[c] }
 //	Returning  a success, while nobody else serves                         Healthy
 //	Returning  the canary's success, then a share that grew to all         Healthy
 //	Returning  nobody could be its canary for a minute, which for          Healthy
-//	           writes begins when reads are Healthy
+//	           writes begins when reads are Healthy, or for two
 //	Returning  the canary's failure or its lease, 3 in a row, or a fifth   Ejected
 type health struct {
 	state      atomic.Uint32
@@ -187,6 +187,8 @@ type trust struct {
 	lease  time.Duration
 	alone  bool // nobody else serves
 	inside bool // the call has been let through before
+
+	readsWell bool // the endpoint's reads are Healthy
 }
 
 // admit says whether the endpoint may take a call now.
@@ -204,7 +206,7 @@ func (h *health) admit(may trust, now time.Time) (ticket, bool) {
 		h.canary = lease{now.Add(may.lease), may.lease}
 		t.canary = h.canary
 		return t, true
-	case state == Ejected && !may.canary: // it would be an unknown outcome more often than a success
+	case !may.canary && (state == Ejected || !may.readsWell): // a payment is no probe
 		return t, false
 	}
 	if t.trial = h.trials < trials; t.trial {
@@ -293,11 +295,12 @@ func (h *health) doubt(op string, fault Fault, now time.Time) bool {
 	h.failedAt = now
 	blame := h.doubtOp != "" && h.doubtOp != op && now.Sub(h.doubtAt) < doubtWindow
 	h.doubtOp, h.doubtAt = op, now
-	if fault == FaultTimeout {
-		if h.timeouts++; h.timeouts >= timeoutsToBlame {
-			h.failures = max(h.failures, failuresToSuspect-1)
-			return true
-		}
+	if h.timeouts++; fault != FaultTimeout {
+		h.timeouts = 0
+	}
+	if h.timeouts >= timeoutsToBlame {
+		h.failures = max(h.failures, failuresToSuspect-1)
+		return true
 	}
 	return blame || h.current() == Returning
 }
@@ -342,12 +345,12 @@ func (h *health) enter(s step, r *Rules, now time.Time) {
 	switch s.to {
 	case Suspect:
 		if !s.why.seenByProbes() {
-			h.until = now.Add(r.ejectionTime(max(1, h.ejections)))
+			h.until = now.Add(r.ejectionTime(max(1, h.forgotten(now))))
 		}
 		return // what is under way still counts
 	case Ejected:
 		if from != Returning {
-			h.ejections = max(0, h.ejections-int(now.Sub(h.healthyAt)/time.Minute))
+			h.ejections = h.forgotten(now)
 		}
 		h.ejections++
 		h.until = now.Add(r.ejectionTime(h.ejections))
@@ -362,6 +365,11 @@ func (h *health) enter(s step, r *Rules, now time.Time) {
 	h.failures, h.timeouts, h.trials, h.asked, h.failed, h.doubtOp = 0, 0, 0, 0, 0, ""
 	h.canary, h.ramp = lease{}, ramp{}
 	h.breaker.Store(newBreaker())
+}
+
+// forgotten is how many ejections are left after the healthy minutes since.
+func (h *health) forgotten(now time.Time) int {
+	return max(0, h.ejections-int(now.Sub(h.healthyAt)/time.Minute))
 }
 
 // note remembers what the endpoint was before its first failure.

@@ -27,7 +27,8 @@ type Attempt struct {
 	Method   string
 	// N counts from 1.
 	N int
-	// Reason is "first", "failover" (another endpoint than before) or "retry" (the same one).
+	// Reason is "first", "failover" (another endpoint than before), "retry" (the same
+	// one) or "hedge" (another one while the first is late).
 	Reason string
 }
 

@@ -103,9 +103,10 @@ func (k *keeper) admit(s *site, c class, may trust, now time.Time) (t ticket, wh
 		switch {
 		case k.isolated.Load() && !k.alone.admit(may, now):
 			why = isolated
-		case s.store.guarded.Load() && !s.store.admit(c, may, k.rules.StoreGrowth, now):
+		case s.store.guarded.Load() && !k.storeAdmits(s.store, c, may, now):
 			why = storeDown
 		default:
+			may.readsWell = s.health[reads].current() == Healthy
 			var ok bool
 			if t, ok = h.admit(may, now); !ok {
 				if why = notItsTurn; may.alone {
@@ -115,6 +116,27 @@ func (k *keeper) admit(s *site, c class, may trust, now time.Time) (t ticket, wh
 		}
 	})
 	return t, why
+}
+
+// storeAdmits asks the store's gate; it requires the lock.
+func (k *keeper) storeAdmits(store *storeHealth, c class, may trust, now time.Time) (ok bool) {
+	k.watch(store, now, func() { ok = store.admit(c, may, k.rules.StoreGrowth, now) })
+	return ok
+}
+
+// storeWorked opens the store's gate; it requires the lock.
+func (k *keeper) storeWorked(store *storeHealth, c class, now time.Time) {
+	if store.stirred.Load() {
+		k.watch(store, now, func() { store.worked(c, k.rules.StoreGrowth, now) })
+	}
+}
+
+// watch tells of a store that is back after f; it requires the lock.
+func (k *keeper) watch(store *storeHealth, now time.Time, f func()) {
+	was := store.down()
+	if f(); was && !store.down() {
+		k.news = append(k.news, Event{Time: now, Store: store.id, From: StoreDown, To: Healthy, Cause: string(causeRecovered)})
+	}
 }
 
 // tick does what time alone does; it requires the lock.
@@ -142,18 +164,15 @@ func (k *keeper) release(s *site, c class, t ticket) {
 func (k *keeper) worked(s *site, c class, t ticket, now time.Time) {
 	h := s.health[c]
 	k.heard(s, now)
-	if t.generation != h.generation.Load() {
-		return
+	if t.generation == h.generation.Load() {
+		h.count(nil)
 	}
-	h.count(nil)
 	if !h.stirred.Load() && !s.store.stirred.Load() {
 		return
 	}
 	k.do(func() {
 		h.release(t)
-		if s.store.stirred.Load() && s.store.worked(c, k.rules.StoreGrowth, now) {
-			k.news = append(k.news, Event{Time: now, Store: s.store.id, From: StoreDown, To: Healthy, Cause: string(causeRecovered)})
-		}
+		k.storeWorked(s.store, c, now)
 		if t.generation == h.generation.Load() && h.stirred.Load() {
 			k.take(s, c, h.worked(k.onlyOne(s, c), &k.rules, now), now)
 		}
@@ -165,7 +184,7 @@ func (k *keeper) failed(s *site, c class, t ticket, fault Fault, now time.Time) 
 	k.do(func() {
 		h := s.health[c]
 		h.release(t)
-		if t.generation != h.generation.Load() || k.frozen(s, fault) {
+		if t.generation != h.generation.Load() || k.frozen(s, c, fault) {
 			return
 		}
 		k.take(s, c, h.charge(fault, h.count(errFailed), &k.rules, now), now)
@@ -173,8 +192,8 @@ func (k *keeper) failed(s *site, c class, t ticket, fault Fault, now time.Time) 
 }
 
 // frozen: somebody else is to blame.
-func (k *keeper) frozen(s *site, fault Fault) bool {
-	return (k.isolated.Load() && fault.local()) || (s.store.down() && (fault == FaultStatus || fault == FaultOverload))
+func (k *keeper) frozen(s *site, c class, fault Fault) bool {
+	return (k.isolated.Load() && fault.local()) || (s.store.gates[c].shut && !fault.unreachable())
 }
 
 // unreached charges both classes: what cannot be reached can be neither read nor written.
@@ -184,12 +203,14 @@ func (k *keeper) unreached(s *site, c class, t ticket, fault Fault, now time.Tim
 	} else {
 		k.heard(s, now) // somebody refused
 	}
+	stale := t.generation != s.health[c].generation.Load()
 	for other := range classes {
-		ticket := t
-		if other != c {
-			ticket = s.health[other].ticket()
+		switch {
+		case other == c:
+			k.failed(s, c, t, fault, now)
+		case !stale: // what one class has got over says nothing to the other
+			k.failed(s, other, s.health[other].ticket(), fault, now)
 		}
-		k.failed(s, other, ticket, fault, now)
 	}
 }
 
@@ -204,7 +225,7 @@ func (k *keeper) doubted(s *site, c class, t ticket, op string, fault Fault, sta
 		if status >= http.StatusInternalServerError && fault != FaultForeign {
 			k.storeFailed(s, op, now)
 		}
-		if t.generation == h.generation.Load() && !k.frozen(s, fault) {
+		if t.generation == h.generation.Load() && !k.frozen(s, c, fault) {
 			blame = h.doubt(op, fault, now) || t.canary != (lease{})
 		}
 		if !blame {
@@ -227,7 +248,7 @@ func (k *keeper) storeFailed(s *site, op string, now time.Time) {
 		return
 	}
 	s.store.shut(now)
-	k.forgive(func(other *site) bool { return other.store == s.store }, func(f Fault) bool { return f == FaultStatus }, since, "store_down", now)
+	k.forgive(func(other *site) bool { return other.store == s.store }, func(f Fault) bool { return f == FaultStatus || f == FaultOverload }, since, "store_down", now)
 	k.news = append(k.news, Event{Time: now, Store: s.store.id, From: Healthy, To: StoreDown, Cause: string(FaultStatus)})
 }
 
@@ -253,9 +274,7 @@ func (k *keeper) slow(s *site, c class, t ticket, now time.Time) {
 	k.do(func() {
 		h := s.health[c]
 		h.release(t)
-		if s.store.stirred.Load() {
-			s.store.worked(c, k.rules.StoreGrowth, now)
-		}
+		k.storeWorked(s.store, c, now)
 		switch {
 		case t.generation != h.generation.Load():
 		case k.onlyOne(s, c):
@@ -277,7 +296,7 @@ func (k *keeper) probed(s *site, fault Fault, now time.Time) {
 	k.do(func() {
 		k.tick(s, now)
 		for c := range classes {
-			if fault == FaultNone || !k.frozen(s, fault) {
+			if fault == FaultNone || !k.frozen(s, c, fault) {
 				k.take(s, c, s.health[c].probed(fault == FaultNone, k.onlyOne(s, c), &k.rules, now), now)
 			}
 		}
@@ -312,7 +331,7 @@ func (k *keeper) lost(s *site, now time.Time) {
 			}
 		}
 		for _, c := range k.centers {
-			if heard := k.start.Add(time.Duration(c.heard.Load())); n < 2 || heard.After(since) {
+			if heard := c.heard.Load(); n < 2 || heard > int64(since.Sub(k.start))+1 {
 				return
 			}
 		}
@@ -328,21 +347,21 @@ const heardEvery = 100 * time.Millisecond
 
 // heard notes a sign of life of a data centre.
 func (k *keeper) heard(s *site, now time.Time) {
-	at, last := int64(now.Sub(k.start)), s.center.heard.Load()
-	if at-last > int64(heardEvery) { // cores that share the line need not fight for it
+	at, last := int64(now.Sub(k.start))+1, s.center.heard.Load()
+	if last == 0 || at-last > int64(heardEvery) { // cores that share the line need not fight for it
 		s.center.heard.Store(at)
 	}
 	if !s.center.stirred.Load() && !k.isolated.Load() {
 		return
 	}
 	k.do(func() {
-		s.center.since = time.Time{}
+		s.center.since, s.center.last = time.Time{}, time.Time{}
 		s.center.stirred.Store(false)
 		if !k.isolated.Swap(false) {
 			return
 		}
 		for _, c := range k.centers {
-			c.since = time.Time{}
+			c.since, c.last = time.Time{}, time.Time{}
 		}
 		k.forgive(func(*site) bool { return true }, Fault.local, k.lostAt, "isolated", now)
 		k.news = append(k.news, Event{Time: now, From: Isolated, To: Healthy, Cause: string(causeRecovered)})

@@ -42,7 +42,7 @@ func (r *run) next() *flight {
 			r.giveBack(f)
 			look.passed = append(look.passed, s)
 		default:
-			r.tried = append(r.tried, s)
+			r.begin(f, r.reason(s))
 			return f
 		}
 	}
@@ -72,6 +72,14 @@ func (r *run) enter(s *site, look *search, now time.Time) *flight {
 		return nil
 	}
 	return f
+}
+
+// begin counts an attempt.
+func (r *run) begin(f *flight, reason string) {
+	r.attempts++
+	r.tried, r.last = append(r.tried, f.site), f.site
+	f.ctx = r.ctx
+	f.attempt = Attempt{Call: r.call, Endpoint: f.site.endpoint, Method: r.req.Method, N: r.attempts, Reason: reason}
 }
 
 func (r *run) giveBack(f *flight) {

@@ -91,7 +91,7 @@ func (s *storeHealth) failed(d *door, op string, doors []*door, now time.Time) b
 	s.last, s.several = now, s.several || op != s.op
 	s.doors[d] = now
 	s.stirred.Store(true)
-	if !s.several || now.Sub(s.since) < storeSilence || s.down() {
+	if !s.several || now.Sub(s.since) < storeSilence || (s.gates[reads].shut && s.gates[writes].shut) {
 		return false
 	}
 	for _, other := range doors {
@@ -110,15 +110,14 @@ func (s *storeHealth) shut(now time.Time) {
 	s.guarded.Store(true)
 }
 
-// worked opens the gate of a class; it reports whether the store was down until now.
-func (s *storeHealth) worked(c class, growth time.Duration, now time.Time) bool {
-	was := s.down()
+// worked opens the gate of a class.
+func (s *storeHealth) worked(c class, growth time.Duration, now time.Time) {
 	s.last, s.since = time.Time{}, time.Time{}
-	if s.gates[c].open(now, growth); c == reads && was {
+	if c == reads && s.gates[reads].shut {
 		s.readsBack = now
 	}
+	s.gates[c].open(now, growth)
 	s.settle()
-	return was && !s.down()
 }
 
 // admit asks the gate of a class. Writes that may not be canaries follow the
@@ -147,7 +146,7 @@ func (s *storeHealth) retryAfter(c class, now time.Time) time.Duration {
 type center struct {
 	id      campus.DataCenterID
 	stirred atomic.Bool
-	heard   atomic.Int64 // since the keeper's start
+	heard   atomic.Int64 // since the keeper's start, 0: never
 
 	since, last time.Time // failures that may be our own network's
 }

@@ -14,6 +14,7 @@ type pace struct {
 	baseline  atomic.Uint64
 	tail      atomic.Uint64 // the baseline's 99th percentile
 	slowSince atomic.Int64  // since the keeper's start; 0: it is not slow
+	lost      atomic.Int64  // races with a hedge, in a row
 }
 
 const (

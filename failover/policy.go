@@ -49,26 +49,35 @@ func backoff(n int) time.Duration {
 	return time.Duration(rand.Int64N(int64(limit))) //nolint:gosec // jitter
 }
 
-// budget bounds retries to a share of the traffic. It counts in tenths.
-type budget struct{ tenths atomic.Int64 }
+// budget bounds what is sent beyond one request a call to a share of the traffic.
+// It counts in hundredths.
+type budget struct {
+	hundredths  atomic.Int64
+	most, share int64
+}
 
-const budgetTenths = 500
+const (
+	retryTokens = 50 // a further retry costs one, a success earns a tenth
+	hedgeTokens = 500
+	retryShare  = 10 // hundredths
+	hedgeShare  = 2
+)
 
-func newBudget() *budget {
-	b := &budget{}
-	b.tenths.Store(budgetTenths)
+func newBudget(tokens, share int64) *budget {
+	b := &budget{most: 100 * tokens, share: share}
+	b.hundredths.Store(b.most)
 	return b
 }
 
 func (b *budget) earn() {
-	if b.tenths.Load() < budgetTenths {
-		b.tenths.Add(1)
+	if b.hundredths.Load() < b.most {
+		b.hundredths.Add(b.share)
 	}
 }
 
 func (b *budget) spend() bool {
-	if b.tenths.Add(-10) < 0 {
-		b.tenths.Add(10)
+	if b.hundredths.Add(-100) < 0 {
+		b.hundredths.Add(100)
 		return false
 	}
 	return true
@@ -93,7 +102,13 @@ func (r *run) best(now time.Time, passed []*site) *site {
 		if !r.candidate(s, passed, now) {
 			continue
 		}
-		rank := r.tier(hop)*tierRanks + r.rank(s, now)
+		rank := r.rank(s, now)
+		switch {
+		case rank < rankDrained:
+			rank += r.tier(hop) * tierRanks
+		case rank < lastResort:
+			rank += r.tier(hop)
+		}
 		switch {
 		case best == nil || rank < bestRank:
 			best, bestRank, equals = s, rank, 1

@@ -113,7 +113,7 @@ func (r *ramp) admit(now time.Time) bool {
 		return true
 	}
 	r.credit += rampFirst + (1-rampFirst)*float64(now.Sub(r.from))/float64(r.length)
-	if r.credit < 1 {
+	if r.credit < 1-1e-9 { // ten tenths are a little less than one
 		return false
 	}
 	r.credit = min(r.credit-1, 1)

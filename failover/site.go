@@ -195,7 +195,7 @@ func (d *door) pausedUntil(at time.Duration) {
 // knock lets one call a second try what asks for silence, when there is nobody else.
 func (d *door) knock(at time.Duration) bool {
 	last := d.knocked.Load()
-	return at-time.Duration(last) >= canaryEvery && d.knocked.CompareAndSwap(last, int64(at))
+	return (last == 0 || at-time.Duration(last) >= canaryEvery) && d.knocked.CompareAndSwap(last, int64(max(at, 1)))
 }
 
 func (s *site) closeIdle() {

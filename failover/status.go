@@ -121,7 +121,8 @@ func (c *Client) setOperator(x Selector, out bool) int {
 
 // setOut takes an endpoint out by one voice, or takes that word back.
 func (c *Client) setOut(s *site, voice *atomic.Bool, out bool, who string) {
-	if voice.Swap(out) == out {
+	was := s.out()
+	if voice.Swap(out) == out || s.out() == was { // another voice holds it out
 		return
 	}
 	c.moveReadsLater(s)
