@@ -200,6 +200,9 @@ func parseConfig(path string, data []byte) (Config, error) {
 	return cfg, nil
 }
 
+// Document is the hospital.yaml that describes d, as a [Source] brings it.
+func Document(d campus.Description) ([]byte, error) { return strictyaml.Encode(d) }
+
 // configReader turns the file's values into the Config's and collects what is wrong.
 type configReader struct {
 	dir    string

@@ -8,9 +8,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"text/template"
 	"time"
 
+	"github.com/hospital-go/hospital"
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/fakes"
 )
@@ -62,47 +62,13 @@ func newControl(hosp *fakes.Hospital, address string, loaded int) *control {
 		e := &d.Endpoints[i]
 		c.about.Endpoints = append(c.about.Endpoints, endpoint{e.Name(), e.System, e.DataCenter, e.Store, e.URL})
 	}
-	var b strings.Builder
-	if err := configTemplate.Execute(&b, d); err != nil {
-		panic(err) // the template and the type are ours
+	described, err := hospital.Document(d)
+	if err != nil {
+		panic(err) // the description is ours
 	}
-	c.yaml = b.String()
+	c.yaml = fmt.Sprintf("campus: %s\n%s", d.Campuses[0].ID, described)
 	return c
 }
-
-// configTemplate is what hospital.LoadConfig reads; examples/hospital.yaml has every key there is.
-var configTemplate = template.Must(template.New("").Parse(`version: {{.Version}}
-campus: {{(index .Campuses 0).ID}}
-organizations:
-{{- range .Organizations}}
-  - {id: {{.ID}}, name: {{.Name}}}
-{{- end}}
-campuses:
-{{- range .Campuses}}
-  - {id: {{.ID}}, name: {{.Name}}, organization: {{.Organization}}, home: {{.Home}}}
-{{- end}}
-datacenters:
-{{- range .DataCenters}}
-  - {id: {{.ID}}, name: {{.Name}}, role: {{.Role}}}
-{{- end}}
-systems:
-{{- range .Systems}}
-  - id: {{.ID}}
-{{- end}}
-stores:
-{{- range .Stores}}
-  - {id: {{.ID}}, epoch: {{.Epoch}}{{if .ReplicaOf}}, replicaOf: {{.ReplicaOf}}, lag: {{.Lag}}{{end}}}
-{{- end}}
-endpoints:
-{{- range .Endpoints}}
-  - system: {{.System}}
-    datacenter: {{.DataCenter}}
-    store: {{.Store}}
-    url: {{.URL}}
-    readable: {{.Readable}}
-    contract: {conditionalCreate: {{.Contract.ConditionalCreate}}, versioning: {{.Contract.Versioning}}, updateCreate: {{.Contract.UpdateCreate}}, serverTimeout: {{.Contract.ServerTimeout}}}
-{{- end}}
-`))
 
 func (c *control) routes() http.Handler {
 	mux := http.NewServeMux()

@@ -59,3 +59,18 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// What is written is read again as it was.
+func TestEncode(t *testing.T) {
+	t.Parallel()
+	want := outer{
+		inner: inner{Every: 90 * time.Second, Words: []string{"a", "true", "12", "光谷"}, More: &inner{On: true}},
+		ID:    "x: y", AllowPlainHTTP: true, OAuth2: map[string]inner{"b": {On: true}, "a": {}}, Count: -3,
+	}
+	data, err := strictyaml.Encode(want)
+	require.NoError(t, err)
+	var got outer
+	_, faults := strictyaml.Decode(data, &got)
+	require.Empty(t, faults, string(data))
+	assert.Equal(t, want, got)
+}
