@@ -163,16 +163,27 @@ func (r *run) behind(e *campus.Endpoint, now time.Time) bool {
 // writesNow: s is the one door of its store that says it writes. Where two say so
 // nobody is believed.
 func (r *run) writesNow(s *site, now time.Time) bool {
-	claims := 0
+	every := roleEvery
+	if r.claims(s) == 1 {
+		every = inquiryEvery
+	}
 	for _, other := range r.plan.sites {
 		if other.store == s.store && other.endpoint.Writes() {
-			r.client.askRole(other, now)
-			if other.role.Load() == roleWriter {
-				claims++
-			}
+			r.client.askRole(other, every, now)
 		}
 	}
-	return claims == 1 && s.role.Load() == roleWriter
+	return r.claims(s) == 1 && s.role.Load() == roleWriter
+}
+
+// claims is how many doors of the store say that they write.
+func (r *run) claims(s *site) int {
+	n := 0
+	for _, other := range r.plan.sites {
+		if other.store == s.store && other.endpoint.Writes() && other.role.Load() == roleWriter {
+			n++
+		}
+	}
+	return n
 }
 
 // Ranks within a tier, and what lies behind all tiers.

@@ -176,13 +176,17 @@ type inquiry struct {
 	busy atomic.Bool
 }
 
-const inquiryEvery = time.Second
+const (
+	inquiryEvery = time.Second
+	// roleEvery is how often is asked who writes while nobody is known to.
+	roleEvery = 200 * time.Millisecond
+)
 
 // inquire asks for path unless that was done lately, and passes the status on, 0
 // for none.
-func (c *Client) inquire(s *site, q *inquiry, path string, now time.Time, answer func(status int)) {
+func (c *Client) inquire(s *site, q *inquiry, every time.Duration, path string, now time.Time, answer func(status int)) {
 	at := int64(now.Sub(c.keeper.start)) + 1
-	if last := q.at.Load(); s.adapter || (last != 0 && at-last < int64(inquiryEvery)) || !q.busy.CompareAndSwap(false, true) {
+	if last := q.at.Load(); s.adapter || (last != 0 && at-last < int64(every)) || !q.busy.CompareAndSwap(false, true) {
 		return
 	}
 	q.at.Store(at)
@@ -197,7 +201,7 @@ func (c *Client) inquire(s *site, q *inquiry, path string, now time.Time, answer
 
 // heedBalancer asks the health path: 503 means that its balancer takes it out.
 func (c *Client) heedBalancer(s *site, now time.Time) {
-	c.inquire(s, &s.healthQ, s.endpoint.HealthPath, now, func(status int) {
+	c.inquire(s, &s.healthQ, inquiryEvery, s.endpoint.HealthPath, now, func(status int) {
 		switch {
 		case status == http.StatusServiceUnavailable:
 			c.setOut(s, &s.balancer, true, "balancer")
@@ -207,9 +211,13 @@ func (c *Client) heedBalancer(s *site, now time.Time) {
 	})
 }
 
-// askRole asks who writes a store that has one writer at a time.
-func (c *Client) askRole(s *site, now time.Time) {
-	c.inquire(s, &s.roleQ, s.endpoint.StoreOf().RolePath, now, func(status int) {
+// askRole asks who writes a store that has one writer at a time. What was heard long
+// ago is not believed.
+func (c *Client) askRole(s *site, every time.Duration, now time.Time) {
+	if int64(now.Sub(c.keeper.start))-s.roleQ.at.Load() > int64(2*inquiryEvery) {
+		s.role.Store(roleUnknown)
+	}
+	c.inquire(s, &s.roleQ, every, s.endpoint.StoreOf().RolePath, now, func(status int) {
 		switch status {
 		case http.StatusOK:
 			s.role.Store(roleWriter)
