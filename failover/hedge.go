@@ -21,11 +21,11 @@ func (r *run) hedgeDelay(f *flight) time.Duration {
 		return 0
 	}
 	r.plan.hedges[r.call.System].earn()
-	p99 := f.site.pace.p99()
-	if p99 == 0 {
-		return 0 // nobody knows what is late
+	late, known := f.site.pace.p99()
+	if !known {
+		return 0
 	}
-	return max(p99, leastHedgeDelay)
+	return max(late, leastHedgeDelay)
 }
 
 // race is a first request and the hedge that may follow it. The first runs in the

@@ -78,10 +78,7 @@ func (p *pace) learn(d float64) {
 	}
 }
 
-// p99 is the baseline's 99th percentile, 0 while it is not known.
-func (p *pace) p99() time.Duration {
-	if p.samples.Load() < paceSamples {
-		return 0
-	}
-	return time.Duration(load(&p.tail))
+// p99 is the baseline's 99th percentile, once it is known.
+func (p *pace) p99() (late time.Duration, known bool) {
+	return time.Duration(load(&p.tail)), p.samples.Load() >= paceSamples
 }

@@ -44,6 +44,35 @@ func (c *quietConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Close ends the connection. A request that was given up must not arrive later: a
+// kernel that lingers would send what nobody has acknowledged for minutes, through
+// the end of a partition, when its caller has long looked, found nothing and done it
+// once more.
+func (c *quietConn) Close() error {
+	c.mu.Lock()
+	waiting := c.frame.state != frameIdle
+	c.mu.Unlock()
+	if waiting {
+		dropUnsent(c.Conn)
+	}
+	return c.Conn.Close()
+}
+
+// dropUnsent makes the connection's Close forget what the other side has not got.
+func dropUnsent(conn net.Conn) {
+	for conn != nil {
+		switch c := conn.(type) {
+		case interface{ SetLinger(sec int) error }:
+			_ = c.SetLinger(0)
+			return
+		case interface{ NetConn() net.Conn }:
+			conn = c.NetConn()
+		default:
+			return
+		}
+	}
+}
+
 // frame follows the framing of answers on one HTTP/1.1 connection (RFC 9112,
 // section 6), one request after the other.
 type frame struct {

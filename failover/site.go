@@ -28,7 +28,8 @@ const (
 	pingTimeout = time.Second
 )
 
-// DialFunc connects to an address.
+// DialFunc connects to an address. Its connections should have SetLinger, as TCP's
+// have, or NetConn: a request that was given up is not to be delivered later.
 type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
 // site is one endpoint of one topology, and the door to it.

@@ -47,6 +47,7 @@ func watched(dial DialFunc, limit time.Duration, http2 bool) DialFunc {
 		}
 		switch {
 		case err == nil && http2:
+			dropUnsent(conn)
 			return conn, nil // net/http must see what it is; frames have no surplus
 		case err == nil:
 			return &quietConn{Conn: conn}, nil

@@ -76,6 +76,7 @@ type lineConn struct {
 	mu              sync.Mutex
 	changed         *sync.Cond
 	silent, closed  bool
+	abort           bool
 	readBy, writeBy time.Time
 	in              []byte // came while silent
 	inErr           error
@@ -200,6 +201,14 @@ func (c *lineConn) flush() {
 	}
 }
 
+// SetLinger with 0 makes Close forget what has not been delivered, as TCP does.
+func (c *lineConn) SetLinger(sec int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.abort = sec == 0
+	return nil
+}
+
 // Close ends it for this side. The other learns of it when the line speaks.
 func (c *lineConn) Close() error {
 	silent, first := c.end()
@@ -224,7 +233,9 @@ func (c *lineConn) reset() {
 func (c *lineConn) end() (silent, first bool) {
 	c.mu.Lock()
 	silent, first = c.silent || c.flushing, !c.closed
-	c.closed = true
+	if c.closed = true; c.abort {
+		c.out = nil
+	}
 	c.changed.Broadcast()
 	c.mu.Unlock()
 	if first && c.gone != nil {
