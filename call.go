@@ -130,6 +130,9 @@ func Write[T any](ctx context.Context, c *Client, op Op, number string, send, fi
 	defer cancel()
 	w := &write[T]{client: c, f: f, call: call, number: number, send: send, find: find}
 	w.settledAt, call.lostIn = c.lost.until(op, number)
+	if writeOptions(opts).repeated {
+		w.settledAt = later(w.settledAt, time.Now().Add(c.unprovedRun(op)))
+	}
 	end, always := whole(end)
 	defer always(ErrOutcomeUnknown)
 	v, err := w.run(limited)
@@ -170,6 +173,18 @@ func Resolve[T any](ctx context.Context, c *Client, op Op, number string, find S
 		return none, err
 	}
 	return v, nil
+}
+
+// unprovedRun is for how long a write of another process may still run where a
+// second one beside it could be executed too.
+func (c *Client) unprovedRun(op Op) time.Duration {
+	for _, e := range c.Topology().Endpoints() {
+		proved := (op.Repeat == Keyed && e.Contract.ConditionalCreate == campus.Atomic) || (op.Repeat == Guarded && e.Contract.Versioning)
+		if e.System == op.System && e.Writes() && !proved {
+			return c.longestRun(op.System)
+		}
+	}
+	return 0
 }
 
 // longestRun is after how long any write to the system has surely ended.
@@ -213,6 +228,8 @@ func (w *write[T]) run(ctx context.Context) (T, error) {
 		if v, again, err = w.confirm(ctx, err); !again {
 			return v, err
 		}
+		w.settledAt = time.Time{} // what was lost surely did not happen
+		w.call.neverRan()
 	}
 	return v, err
 }
@@ -281,7 +298,7 @@ func (w *write[T]) name(err error) bool {
 	if e.Code != ErrOutcomeUnknown {
 		return false
 	}
-	e.RetryAfter = max(0, time.Until(w.settledAt))
+	e.RetryAfter = max(e.RetryAfter, time.Until(w.settledAt))
 	e.resolve = w.resolve(e)
 	return true
 }

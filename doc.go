@@ -40,7 +40,9 @@
 //     true, it happened; false, it did not and no longer can; an error, nobody could
 //     be asked, so ask again later.
 //   - Or simply repeat the call with the same Number. It looks first, and does only
-//     what is missing. After a crash, and in another process, this is the way.
+//     what is missing. After a crash, and in another process, this is the way, with
+//     [Repeated]: it waits out a request that the dead process may still have under
+//     way. To ask only, from the Number alone, there is [Resolve].
 //   - Tell people what is true: "we are checking", not "failed, please try again".
 //
 // The loop of a program that has stored the Number:

@@ -125,7 +125,7 @@ func (d *doer) describe(c *call, i fhir.Interaction, req *http.Request) *failove
 	case req.Header.Get("If-None-Exist") != "":
 		fc.Repeat = Keyed
 	}
-	fc.Kind = campus.Write
+	fc.Kind, fc.Again = campus.Write, c.failed()
 	fc.AttemptTimeout = 0
 	if c.op.Class != Settle {
 		_, fc.Timeout = WriteClass.times()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"strings"
 	"time"
 
@@ -38,7 +39,7 @@ const (
 	ErrStoreUnavailable Code = "store_unavailable" // an ErrUnavailable: nothing was sent
 	ErrWriteUnavailable Code = "write_unavailable" // an ErrUnavailable: nothing was executed
 	ErrClientIsolated   Code = "client_isolated"   // an ErrUnavailable: nothing was sent
-	ErrBusy             Code = "busy"              // nothing was sent
+	ErrBusy             Code = "busy"              // nothing was executed
 	ErrDeadline         Code = "deadline"          // nothing was executed
 	ErrCanceled         Code = "canceled"          // nothing was executed
 	ErrStale            Code = "stale"             // only a copy that lags could answer
@@ -70,7 +71,7 @@ var advice = map[Code]string{
 	ErrStoreUnavailable: "the system's database is down at every site; nothing was sent, try again after RetryAfter",
 	ErrWriteUnavailable: "no site takes writes now; nothing was executed, try again after RetryAfter",
 	ErrClientIsolated:   "this machine's network leads to no data centre; nothing was sent, check it",
-	ErrBusy:             "too many calls in flight; nothing was sent, slow down",
+	ErrBusy:             "too many calls in flight; nothing was executed, slow down",
 	ErrDeadline:         "out of time; nothing was executed",
 	ErrCanceled:         "canceled by the caller; nothing was executed",
 	ErrStale:            "only a copy that lags could answer; try again later",
@@ -109,7 +110,8 @@ type Error struct { //nolint:recvcheck // printing has value receivers, so that 
 	// Attempts is how many requests the deciding step took.
 	Attempts int
 	// RetryAfter is the server's wish, or when a call may be let through again, zero if
-	// nothing is known; of an unknown outcome, how long the lost request may still run.
+	// nothing is known; of an unknown outcome at least how long the lost request may
+	// still run.
 	RetryAfter time.Duration
 	// Since is since when the store has been down; see [ErrStoreUnavailable].
 	Since time.Time
@@ -270,6 +272,10 @@ func codeOf(err error) Code {
 			return ErrForeignAnswer
 		case failover.FaultStale:
 			return ErrStale
+		case failover.FaultOverload:
+			if lost.Status == http.StatusTooManyRequests {
+				return ErrBusy
+			}
 		default:
 		}
 	}
@@ -303,7 +309,7 @@ func wrap(err error, c *call) error {
 		if token := (*Error)(nil); errors.As(lost.AuthorizeError(), &token) {
 			e.Reason, e.RetryAfter = token.Reason, token.RetryAfter
 		}
-		if wait := time.Until(lost.SettledAt); e.Code == ErrOutcomeUnknown && wait > 0 {
+		if wait := time.Until(lost.SettledAt); e.Code == ErrOutcomeUnknown && wait > e.RetryAfter {
 			e.RetryAfter = wait
 		}
 	}

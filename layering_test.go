@@ -44,6 +44,8 @@ var floors = map[string]struct{ own, foreign []string }{
 	"fakes":                 {own: []string{"", "campus", "failover", "fhir", "fhir/r4", "his", "internal/memnet"}},
 	"examples/quickstart":   {own: []string{"", "campus", "failover", "fakes", "fhir", "fhir/r4", "his"}, foreign: otelSDK},
 	"examples/fakehospital": {own: []string{"", "campus", "fakes", "fhir", "fhir/r4"}},
+	"examples/greyrelease":  {own: []string{"", "campus", "failover", "fakes", "fhir", "fhir/r4", "his"}},
+	"examples/outagedrill":  {own: []string{"", "campus", "failover", "fakes", "fhir", "fhir/r4", "his"}},
 }
 
 var otelSDK = []string{

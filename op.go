@@ -91,6 +91,7 @@ type Op struct {
 // options is what all options may set.
 type options struct {
 	campus   campus.ID
+	repeated bool
 	actor    Actor
 	patients []campus.PatientID
 }
@@ -115,6 +116,12 @@ func (f optionFunc) applyWrite(o *options) { f(o) }
 
 // AtCampus says which campus the call belongs to, instead of Config.Campus.
 func AtCampus(id campus.ID) Option { return optionFunc(func(o *options) { o.campus = id }) }
+
+// Repeated says that this Number may have been sent before by a process that is no
+// more: after a crash. Where the servers' contracts do not stop a second one beside
+// the first, [Write] then looks, and sends only once the first must have ended; when
+// the time given is too short for that, the error is [ErrOutcomeUnknown].
+func Repeated() WriteOption { return optionFunc(func(o *options) { o.repeated = true }) }
 
 func readOptions(opts []ReadOption) options {
 	var o options
@@ -151,8 +158,9 @@ type call struct {
 
 	mu        sync.Mutex
 	patients  []campus.PatientID
-	wrote     bool       // a write of this call reached a server, or may have
-	settledAt time.Time  // when the last of those of unknown outcome has surely ended
+	wrote     bool      // a write of this call reached a server, or may have
+	settledAt time.Time // when the last of those of unknown outcome has surely ended
+	lost      *failover.Error
 	lostIn    storeEpoch // where that was sent
 	asked     storeEpoch // who answered last
 }
@@ -167,9 +175,23 @@ func (c *call) note(err error) {
 	case err == nil:
 		c.wrote = true
 	case errors.As(err, &lost) && lost.Outcome == failover.Unknown:
-		c.wrote, c.settledAt = true, later(c.settledAt, lost.SettledAt)
+		c.lost, c.wrote, c.settledAt = lost, true, later(c.settledAt, lost.SettledAt)
 		c.lostIn = storeEpoch{lost.Store, lost.Epoch}
 	}
+}
+
+// neverRan: what was lost surely did not happen.
+func (c *call) neverRan() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wrote, c.settledAt = false, time.Time{}
+}
+
+// failed is how the last lost write failed, nil if none was.
+func (c *call) failed() *failover.Error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lost
 }
 
 // heard remembers who answered.

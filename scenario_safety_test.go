@@ -40,7 +40,7 @@ func TestScenario35_Crash(t *testing.T) {
 		"while it is executed, asks":       {fakes.Action{Delay: 75 * time.Millisecond, Late: true, AnswerDelay: 50 * time.Millisecond}, ask},
 		"executed, the answer lost, asks":  {fakes.Action{AnswerDelay: 300 * time.Millisecond}, ask},
 		"never executed, the process asks": {fakes.Action{Hang: true}, ask},
-		"being executed, repeated at once": {fakes.Action{Delay: 120 * time.Millisecond, Late: true}, func(*stage, *hospital.Client, string) {}},
+		"being executed, repeated at once": {fakes.Action{Delay: 120 * time.Millisecond, Late: true}, func(*stage, *hospital.Client, string) {}}, // says hospital.Repeated
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -60,8 +60,12 @@ func TestScenario35_Crash(t *testing.T) {
 						pass(5 * time.Second)
 						assert.Equal(s.t, 1, s.hosp.Ledger().Executions(number), number)
 					}
-					crash("O1", "create", c.before, func(ctx context.Context, c *hospital.Client) error {
-						_, err := order(ctx, c, "O1")
+					var again []hospital.WriteOption // the first process knows of no other
+					crash("O1", "create", func(s *stage, c2 *hospital.Client, number string) {
+						c.before(s, c2, number)
+						again = []hospital.WriteOption{hospital.Repeated()}
+					}, func(ctx context.Context, c *hospital.Client) error {
+						_, err := order(ctx, c, "O1", again...)
 						return err
 					})
 					slot := s.slot() // its version guards it, so it may be booked again at once

@@ -168,8 +168,9 @@ func tenTimesSlower(s *stage, warm, onset, rest time.Duration) {
 	peer := slices.DeleteFunc(slices.Clone(reads), func(r result) bool { return r.origin.Attempts > 1 || !from("dc-b")(r) })
 	assert.LessOrEqual(s.t, percentile(s.since(fault.Add(onset), "read"), 0.99), 2*percentile(peer, 0.99))
 	extra := s.hosp.Load("dc-a").Requests + s.hosp.Load("dc-b").Requests - requests - len(reads) - len(s.since(fault, "write"))
-	assert.LessOrEqual(s.t, float64(extra), 0.05*float64(len(reads)+len(s.since(fault, "write"))), "extra load")
-	assert.Contains(s.t, []failover.State{failover.Suspect, failover.Ejected}, state)
+	share := 0.05 * float64(len(reads)+len(s.since(fault, "write")))
+	assert.LessOrEqual(s.t, float64(extra), max(share, 50), "extra load; to find out costs the hedges of half a second")
+	assert.NotEqual(s.t, failover.Healthy, state, "hedges that win do not hide it")
 }
 
 // A name that leads nowhere is one site's trouble, and is asked for anew.

@@ -141,6 +141,10 @@ type Call struct {
 	// both come from an [Origin]. Empty for none.
 	Store campus.StoreID
 	Epoch int64
+	// Again is how an earlier sending of the same act failed, which has surely ended:
+	// another endpoint is asked first, and when it works there, that one is to blame.
+	// nil for none.
+	Again *Error
 	// Environment is preferred to the campus's own, so that the steps of one workflow
 	// meet one version of a system. Empty means the campus's.
 	Environment campus.EnvironmentID

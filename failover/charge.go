@@ -61,7 +61,7 @@ func (r *run) answered(f *flight, now time.Time) {
 		return // it was not executed here, so it says nothing of elsewhere
 	}
 	for _, d := range r.doubts {
-		if d.site != s {
+		if d.site.door != s.door {
 			d.charge(k, now)
 		}
 	}

@@ -16,10 +16,14 @@ const MaxRetryAfter = 5 * time.Minute
 // ClassifyHTTP judges an answer by its status alone, for systems that speak
 // plain HTTP. An HTML page is never such a system's answer.
 func ClassifyHTTP(call *Call, resp *http.Response, _ []byte) Verdict {
-	if strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
+	if isHTML(resp) {
 		return Verdict{Outcome: Unknown, Fault: FaultForeign}
 	}
 	return ClassifyStatus(call, resp)
+}
+
+func isHTML(resp *http.Response) bool {
+	return strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html")
 }
 
 // ClassifyStatus is the part of classification that every protocol shares.

@@ -208,6 +208,7 @@ type run struct {
 	places   [maxAttempts]*site // tried's first memory
 	store    campus.StoreID
 	proof    bool // only endpoints whose contract makes a repetition harmless
+	crowded  bool // some endpoint had no place left
 	hurried  bool // the caller's deadline is sooner than the operation's
 	last     *site
 	freeHop  bool // the hop without budget and backoff has been used
@@ -216,6 +217,19 @@ type run struct {
 	renewed  bool     // that has happened
 	doubts   []*doubt // failures to be charged if the call succeeds elsewhere
 	err      *Error   // the deciding failure so far
+}
+
+// avoid asks elsewhere first: who failed this act before has had his turn.
+func (r *run) avoid(again *Error) {
+	if again == nil {
+		return
+	}
+	r.doubts = slices.Clone(again.doubts)
+	for _, s := range r.plan.sites {
+		if slices.ContainsFunc(r.doubts, func(d *doubt) bool { return d.site.door == s.door }) {
+			r.tried = append(r.tried, s)
+		}
+	}
 }
 
 type runKey struct{}
@@ -246,6 +260,7 @@ func (c *Client) Do(ctx context.Context, call *Call, req *http.Request) (*http.R
 	deadline, has := ctx.Deadline()
 	r := &run{client: c, plan: plan, call: call, route: route, req: req, store: call.Store}
 	r.tried = r.places[:0]
+	r.avoid(call.Again)
 	r.hurried = has && time.Until(deadline) < timeout/2 // a little less is still time enough to blame a server
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	r.ctx = context.WithValue(ctx, runKey{}, r)

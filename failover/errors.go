@@ -25,7 +25,8 @@ var (
 	ErrClientIsolated error = unavailable("this machine's network leads to no data centre; check it")
 	// ErrStalled: a stream fell silent for longer than [Call.Stall].
 	ErrStalled = errors.New("failover: the stream fell silent; ask again")
-	// ErrBusy: every endpoint is at its bound of concurrency; nothing was sent.
+	// ErrBusy: endpoints are at their bound of concurrency, and no other could answer;
+	// nothing was executed.
 	ErrBusy = errors.New("failover: too many calls in flight; slow down and try again")
 	// ErrOutcomeUnknown: the request may have been executed; look before sending it again.
 	ErrOutcomeUnknown = errors.New("failover: outcome unknown; look it up before repeating it")
@@ -84,6 +85,7 @@ type Error struct { //nolint:recvcheck // printing has value receivers, so that 
 	Context error
 
 	authorize error
+	doubts    []*doubt // whom to blame once the act works elsewhere
 }
 
 // AuthorizeError returns what Options.Authorize returned when that decided the

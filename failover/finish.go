@@ -141,9 +141,11 @@ func (r *run) final() error {
 	if r.err == nil {
 		r.err = r.failure(r.last, Verdict{Outcome: Unknown, Fault: FaultCanceled}, 0)
 	}
-	r.err.Attempts = r.attempts
+	r.err.Attempts, r.err.doubts = r.attempts, r.doubts
 	switch {
 	case r.err.Err != ErrUnavailable: //nolint:errorlint // none of its kinds
+	case r.crowded && r.err.Outcome == NotSent:
+		r.err.Err, r.err.Fault = ErrBusy, FaultBusy
 	case r.err.Fault.local() && r.client.keeper.isolated.Load():
 		r.err.Err = ErrClientIsolated
 	case r.call.Kind == campus.Write && r.err.Outcome == NotSent && r.err.Fault.unreachable():

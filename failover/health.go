@@ -69,8 +69,9 @@ func (c class) String() string { return [...]string{"read", "write"}[c] }
 //	Returning  the canary's failure or its lease, 3 in a row, or a fifth   Ejected
 type health struct {
 	state      atomic.Uint32
-	stirred    atomic.Bool // a success has something to clear
-	answers    atomic.Bool // Ejected, and its last probe was good: it waits for its time only
+	stirred    atomic.Bool  // a success has something to clear
+	answers    atomic.Bool  // Ejected, and its last probe was good: it waits for its time only
+	workedAt   atomic.Int64 // in trouble, a call worked all the same; since the keeper's start
 	generation atomic.Uint64
 	breaker    atomic.Pointer[gobreaker.TwoStepCircuitBreaker[struct{}]]
 
@@ -188,7 +189,9 @@ type trust struct {
 	alone  bool // nobody else serves
 	inside bool // the call has been let through before
 
-	readsWell bool // the endpoint's reads are Healthy
+	door      *door
+	readsWell bool // the endpoint's reads work
+	lately    bool // some call of the class has just worked here
 }
 
 // admit says whether the endpoint may take a call now.
@@ -206,13 +209,18 @@ func (h *health) admit(may trust, now time.Time) (ticket, bool) {
 		h.canary = lease{now.Add(may.lease), may.lease}
 		t.canary = h.canary
 		return t, true
-	case !may.canary && (state == Ejected || !may.readsWell): // a payment is no probe
+	case !may.canary && !may.lately && (state == Ejected || !may.readsWell): // a payment is no probe
 		return t, false
 	}
 	if t.trial = h.trials < trials; t.trial {
 		h.trials++
 	}
 	return t, t.trial
+}
+
+// works: Healthy, or on the way there with a success.
+func (h *health) works() bool {
+	return h.current() == Healthy || (h.current() == Returning && h.ramp.begun())
 }
 
 // release gives back what the ticket holds; every ticket ends with one.
@@ -370,6 +378,12 @@ func (h *health) enter(s step, r *Rules, now time.Time) {
 // forgotten is how many ejections are left after the healthy minutes since.
 func (h *health) forgotten(now time.Time) int {
 	return max(0, h.ejections-int(now.Sub(h.healthyAt)/time.Minute))
+}
+
+// workedLately: not all that goes there fails.
+func (h *health) workedLately(at time.Duration) bool {
+	last := h.workedAt.Load()
+	return last != 0 && at-time.Duration(last) < latelyWindow
 }
 
 // note remembers what the endpoint was before its first failure.

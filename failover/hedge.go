@@ -17,7 +17,7 @@ const (
 
 // hedgeDelay is after how long a call asks a second endpoint as well; 0 is never.
 func (r *run) hedgeDelay(f *flight) time.Duration {
-	if !r.call.Hedge || r.attempts != 1 || !r.quick() || r.pinned() {
+	if !r.call.Hedge || r.attempts != 1 || !r.quick() || r.pinned() || f.site.health[reads].current() != Healthy { // a canary must tell
 		return 0
 	}
 	r.plan.hedges[r.call.System].earn()
@@ -61,7 +61,7 @@ func (r *run) hedged(f *flight, delay time.Duration) (*http.Response, error) {
 		return r.land(f, resp, v)
 	case v.Outcome >= Rejected:
 		r.attempts++
-		f.site.pace.lost.Store(0)
+		f.site.pace.wonRace()
 		return r.land(f, resp, v)
 	case won:
 		r.attempts++
@@ -158,12 +158,13 @@ func (r *run) lostRace(f *flight) {
 	now := time.Now()
 	k, s := r.client.keeper, f.site
 	r.told(f, Result{Outcome: Unknown, Fault: FaultSlow, Duration: now.Sub(f.start)})
-	if slow, _ := s.pace.heard(2*s.pace.limit(), now.Sub(k.start)); slow {
+	slow, _ := s.pace.heard(2*s.pace.limit(), now.Sub(k.start))
+	if s.pace.lostRace(now.Sub(k.start)) || slow {
 		k.slow(s, reads, f.ticket, now)
 	} else {
 		k.release(s, reads, f.ticket)
 	}
-	if s.pace.lost.Add(1) >= lostInARow {
+	if s.pace.lost.Load() >= lostInARow {
 		r.client.verify(s, &doubt{site: s, class: reads, ticket: s.health[reads].ticket(), fault: FaultTimeout})
 	}
 }

@@ -95,6 +95,7 @@ const (
 // admit says whether s may take a call now.
 func (k *keeper) admit(s *site, c class, may trust, now time.Time) (t ticket, why refusal) {
 	h := s.health[c]
+	may.door = s.door
 	if state := h.current(); state == Healthy && !k.isolated.Load() && !s.store.guarded.Load() {
 		return h.ticket(), admitted
 	}
@@ -106,7 +107,8 @@ func (k *keeper) admit(s *site, c class, may trust, now time.Time) (t ticket, wh
 		case s.store.guarded.Load() && !k.storeAdmits(s.store, c, may, now):
 			why = storeDown
 		default:
-			may.readsWell = s.health[reads].current() == Healthy
+			may.readsWell = s.health[reads].works()
+			may.lately = h.workedLately(now.Sub(k.start))
 			var ok bool
 			if t, ok = h.admit(may, now); !ok {
 				if why = notItsTurn; may.alone {
@@ -170,6 +172,7 @@ func (k *keeper) worked(s *site, c class, t ticket, now time.Time) {
 	if !h.stirred.Load() && !s.store.stirred.Load() {
 		return
 	}
+	h.workedAt.Store(max(1, int64(now.Sub(k.start))))
 	k.do(func() {
 		h.release(t)
 		k.storeWorked(s.store, c, now)
@@ -297,7 +300,9 @@ func (k *keeper) probed(s *site, fault Fault, now time.Time) {
 		k.tick(s, now)
 		for c := range classes {
 			if fault == FaultNone || !k.frozen(s, c, fault) {
-				k.take(s, c, s.health[c].probed(fault == FaultNone, k.onlyOne(s, c), &k.rules, now), now)
+				// Reads prove a door that is needed for writes.
+				alone := k.onlyOne(s, c) || (c == reads && s.endpoint.Writes() && k.onlyOne(s, writes))
+				k.take(s, c, s.health[c].probed(fault == FaultNone, alone, &k.rules, now), now)
 			}
 		}
 	})

@@ -23,6 +23,7 @@ func (r *run) next() *flight {
 	var look search
 	for {
 		now := time.Now()
+		r.replan()
 		s := r.pick(now, look.passed)
 		if s == nil {
 			if r.hold(&look, now) {
@@ -48,6 +49,17 @@ func (r *run) next() *flight {
 	}
 }
 
+// replan lets a call of which nothing has been sent follow the topology in force.
+func (r *run) replan() {
+	plan := r.client.plan.Load()
+	if r.attempts > 0 || plan == r.plan {
+		return
+	}
+	if route, err := plan.topology.Route(r.call.System, r.call.Campus, r.call.Kind); err == nil {
+		r.plan, r.route, r.tried = plan, route, r.tried[:0]
+	}
+}
+
 // enter takes a place at s, or notes why there is none.
 func (r *run) enter(s *site, look *search, now time.Time) *flight {
 	if left := s.paused(now.Sub(r.client.keeper.start)); left > 0 && !(r.harmless(s.endpoint.Contract) && s.knock(now.Sub(r.client.keeper.start))) {
@@ -68,7 +80,7 @@ func (r *run) enter(s *site, look *search, now time.Time) *flight {
 	f := &flight{site: s, ticket: t, place: place{call: r.call, since: now}}
 	if !s.places.take(&f.place) {
 		r.client.keeper.release(s, c, t)
-		look.busy = true
+		look.busy, r.crowded = true, true
 		return nil
 	}
 	return f
@@ -162,14 +174,15 @@ func (r *run) nothingLeft(look *search, now time.Time) {
 }
 
 // wait makes retries cost something: nothing for the first hop to another endpoint
-// that is well or at least answers probes, else a token of the budget and a pause.
+// that is well, or at least answers probes or some calls; else a token of the
+// budget and a pause.
 func (r *run) wait(s *site) bool {
 	if r.attempts == 0 || r.renew {
 		r.renew = false
 		return true
 	}
 	h := s.health[classOf(r.call.Kind)]
-	if well := h.current() <= Returning || h.answers.Load(); s != r.last && well && !r.freeHop {
+	if well := h.current() <= Returning || h.answers.Load() || h.workedLately(time.Since(r.client.keeper.start)); s != r.last && well && !r.freeHop {
 		r.freeHop = true
 		return true
 	}

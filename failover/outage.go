@@ -68,8 +68,9 @@ func (g *gate) wide() bool { return !g.shut && !g.ramp.begun() }
 // storeHealth is one Store's: is its database there?
 type storeHealth struct {
 	id      campus.StoreID
-	stirred atomic.Bool // a success must be told
-	guarded atomic.Bool // a call must ask
+	stirred atomic.Bool          // a success must be told
+	guarded atomic.Bool          // a call must ask
+	asked   atomic.Pointer[door] // by the last canary, while it is down
 
 	since, last time.Time // 5xx since the last success
 	op          string
@@ -124,14 +125,21 @@ func (s *storeHealth) worked(c class, growth time.Duration, now time.Time) {
 // reads after the time in which those grew.
 func (s *storeHealth) admit(c class, may trust, growth time.Duration, now time.Time) bool {
 	if g := &s.gates[writes]; c == writes && g.shut && !s.readsBack.IsZero() && now.Sub(s.readsBack) >= growth {
-		g.open(now, growth)
+		g.open(now, 0)
 	}
+	canary := s.gates[c].shut
 	ok := s.gates[c].admit(may, now)
+	if ok && canary {
+		s.asked.Store(may.door)
+	}
 	s.settle()
 	return ok
 }
 
 func (s *storeHealth) settle() {
+	if !s.down() {
+		s.asked.Store(nil)
+	}
 	wide := s.gates[reads].wide() && s.gates[writes].wide()
 	s.guarded.Store(!wide)
 	s.stirred.Store(!wide || !s.last.IsZero())

@@ -15,6 +15,7 @@ type pace struct {
 	tail      atomic.Uint64 // the baseline's 99th percentile
 	slowSince atomic.Int64  // since the keeper's start; 0: it is not slow
 	lost      atomic.Int64  // races with a hedge, in a row
+	lostSince atomic.Int64
 }
 
 const (
@@ -23,6 +24,11 @@ const (
 	slowFloor   = 200 * time.Millisecond
 	slowFor     = 3 * time.Second
 	quickRead   = 2 * time.Second // longer ones say nothing of an endpoint's pace
+
+	// Whoever loses so many races in a row, over such a time, is slow: to find out by
+	// latency would take more hedges.
+	lostRaces   = 20
+	lostRaceFor = 500 * time.Millisecond
 
 	latelyWeight, baselineWeight, slowWeight = 1.0 / 8, 1.0 / 64, 1.0 / 2048
 	tailStep                                 = 0.1
@@ -65,6 +71,17 @@ func (p *pace) heard(took time.Duration, at time.Duration) (slow, inTime bool) {
 	p.slowSince.CompareAndSwap(0, int64(max(at, 1)))
 	return !inTime && at-time.Duration(p.slowSince.Load()) >= slowFor, inTime
 }
+
+// lostRace counts a race that a hedge won; it reports whether the endpoint is slow.
+func (p *pace) lostRace(at time.Duration) bool {
+	n := p.lost.Add(1)
+	if n == 1 {
+		p.lostSince.Store(int64(at))
+	}
+	return n >= lostRaces && at-time.Duration(p.lostSince.Load()) >= lostRaceFor
+}
+
+func (p *pace) wonRace() { p.lost.Store(0) }
 
 // learn moves the baseline, and its tail by steps whose sizes make one answer in a
 // hundred lie above it.

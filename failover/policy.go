@@ -152,7 +152,7 @@ func (r *run) candidate(s *site, passed []*site, now time.Time) bool {
 func (r *run) mayCanary() bool { return r.call.Repeat == Safe || r.call.Repeat == Guarded }
 
 // harmless: what is proved to bear a repetition may go to whom nobody trusts just now.
-func (r *run) harmless(c campus.Contract) bool { return r.mayCanary() && proved(r.call, c) }
+func (r *run) harmless(c campus.Contract) bool { return proved(r.call, c) }
 
 // behind: a copy that cannot have yet what this caller wrote.
 func (r *run) behind(e *campus.Endpoint, now time.Time) bool {
@@ -206,7 +206,7 @@ func (r *run) rank(s *site, now time.Time) int {
 		return rankPaused
 	case state == Ejected:
 		return lastResort
-	case state == Suspect:
+	case state == Suspect, s.store.asked.Load() == s.door: // its store was down there just now
 		return rankSuspect
 	}
 	return 0
@@ -217,7 +217,8 @@ func (r *run) rank(s *site, now time.Time) int {
 func (r *run) others(s *site, passed []*site, now time.Time) bool {
 	for _, hop := range r.route {
 		other := r.plan.sites[hop.Endpoint.Index()]
-		if other != s && r.candidate(other, passed, now) && r.rank(other, now) < rankDrained {
+		if other != s && r.candidate(other, passed, now) && r.rank(other, now) < rankDrained &&
+			other.health[classOf(r.call.Kind)].current() != Returning {
 			return true
 		}
 	}

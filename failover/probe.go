@@ -102,7 +102,9 @@ func (c *Client) verify(s *site, d *doubt) {
 	}
 	c.background(func() {
 		defer s.asking.Store(false)
-		if c.ask(c.life, s) != FaultNone && c.life.Err() == nil {
+		status, html, fault := c.get(c.life, s, c.options.ProbePath)
+		ill := fault != FaultNone || status >= http.StatusInternalServerError || (html && d.fault == FaultForeign)
+		if ill && c.life.Err() == nil {
 			d.charge(c.keeper, time.Now())
 		}
 	}, func() { s.asking.Store(false) })
@@ -126,7 +128,7 @@ func (c *Client) ask(ctx context.Context, s *site) Fault {
 	if s.adapter {
 		return FaultNone
 	}
-	status, fault := c.get(ctx, s, c.options.ProbePath)
+	status, _, fault := c.get(ctx, s, c.options.ProbePath)
 	if fault == FaultNone && status >= http.StatusInternalServerError {
 		return FaultStatus
 	}
@@ -135,7 +137,7 @@ func (c *Client) ask(ctx context.Context, s *site) Fault {
 
 // get asks for a path below an endpoint's base, without credentials, over
 // connections of its own.
-func (c *Client) get(ctx context.Context, s *site, path string) (status int, fault Fault) {
+func (c *Client) get(ctx context.Context, s *site, path string) (status int, html bool, fault Fault) {
 	timeout := probeTimeout
 	if s.endpoint.Role() == campus.Standby {
 		timeout = standbyTimeout
@@ -145,14 +147,14 @@ func (c *Client) get(ctx context.Context, s *site, path string) (status int, fau
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.endpoint.Base().String()+path, http.NoBody)
 	if err != nil {
-		return 0, FaultBody
+		return 0, false, FaultBody
 	}
 	resp, err := s.probes.RoundTrip(req)
 	if err != nil {
-		return 0, w.silence(ctx)
+		return 0, false, w.silence(ctx)
 	}
 	_ = resp.Body.Close()
-	return resp.StatusCode, FaultNone
+	return resp.StatusCode, isHTML(resp), FaultNone
 }
 
 // silence is why a probe brought nothing. One whose time was over before it had a
@@ -192,7 +194,7 @@ func (c *Client) inquire(s *site, q *inquiry, every time.Duration, path string, 
 	q.at.Store(at)
 	c.background(func() {
 		defer q.busy.Store(false)
-		status, _ := c.get(c.life, s, path)
+		status, _, _ := c.get(c.life, s, path)
 		if c.life.Err() == nil {
 			answer(status)
 		}

@@ -71,6 +71,8 @@ const (
 	// doubtWindow is how long an uncharged failure waits for another operation to fail too.
 	// It is longer than two writes that use all their time.
 	doubtWindow = 35 * time.Second
+	// latelyWindow is how long a success is remembered of an endpoint in trouble.
+	latelyWindow = time.Second
 	// trials bounds the calls in flight to what nobody knows to be well.
 	trials = 8
 
