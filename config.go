@@ -73,7 +73,7 @@ type Config struct { //nolint:recvcheck // printing has value receivers, so that
 	// OpenTelemetry providers. DisableTracing switches all of it off.
 	Tracing        tracing.Options
 	DisableTracing bool
-	// Logger receives changes of endpoints' states; nil logs nothing. No log line
+	// Logger receives changes of endpoints' and stores' states; nil logs nothing. No log line
 	// carries patient data.
 	Logger *slog.Logger
 	// OnEvent is called at each change of an endpoint's state, with no lock held. It
@@ -107,7 +107,7 @@ func (c *Config) hooks(t *tracing.Tracer) failover.Hooks {
 			c.OnEvent(e)
 		}
 		if c.Logger != nil {
-			c.Logger.Info("hospital endpoint changed", "endpoint", string(e.Endpoint), "class", e.Class,
+			c.Logger.Info("hospital changed", "endpoint", string(e.Endpoint), "store", string(e.Store), "class", e.Class,
 				"from", e.From.String(), "to", e.To.String(), "cause", e.Cause)
 		}
 	}

@@ -82,8 +82,29 @@
 //
 // A standby answers reads only where it is declared readable, and is written only
 // after a description names it a writer. What is asked of one door behind a
-// balancer (one name for both data centres) still has classification, safe
-// repetition and unknown outcomes, but no choice of site.
+// balancer (one name for both data centres: campus.VIP) still has classification,
+// safe repetition and unknown outcomes, but no choice of site.
+//
+// # When something is lost
+//
+//	lost                          what callers see
+//	a server, a data centre       nothing; reads of a site that only slows down are asked at the peer too
+//	the store behind both sites   ErrStoreUnavailable at once, with Since and RetryAfter; the first call through after it is back
+//	the one that writes           ErrWriteUnavailable after 2 s; reads go on
+//	this machine's own network    ErrClientIsolated at once; no site is blamed
+//	room                          ErrBusy: slow down
+//
+// All but the last are kinds of [ErrUnavailable]: nothing was executed.
+// [Config].Failover has the times, and package failover says what follows from what.
+//
+// # Releases
+//
+// Drain what is to be upgraded, wait until it is empty, upgrade, restore: by
+// [Client.Drain] in this process, by drained in the description for all that follow
+// it, or by the health path that a balancer looks at. [Client.Drained] tells when;
+// [Client.Status] names what is still under way. No payment is ever cut short. A and
+// B run two versions meanwhile: [Sticky] keeps the steps of one workflow together.
+// examples/greyrelease shows all three; examples/outagedrill plays the promises.
 //
 // # Who acts
 //

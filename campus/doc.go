@@ -20,26 +20,38 @@
 // examples/hospital.yaml shows every key.
 //
 //  1. Which legal entities are there? Invoices, insurance and permission follow them: organizations.
+//
 //  2. Where are patients treated? Each place is one of campuses, belongs to one
 //     organization, and has a home: the data centre its calls try first.
+//
 //  3. Where do servers run? Each place is one of datacenters. Active ones serve all
 //     day; a standby holds a copy and serves nothing until you say so.
+//
 //  4. What is called? Each kind of server is one of systems. If one installation
 //     serves several campuses, campusBy says how a request names its campus.
+//
 //  5. What data is one? This is the question to think about. Two doors to one database
 //     (RAC, a cluster) are one store: same ids, same versions. A copy that follows
 //     behind is another store, replicaOf the first, with its lag. Two databases
 //     that know nothing of each other are two stores, and a campus writes in one.
+//
 //  6. Which doors are there? Each URL is one of endpoints: a system in a data centre
 //     (and environment), a door to a store. If its servers call themselves by other
 //     names in links (a balancer's), those are its aliases; without them pages
 //     cannot be followed.
+//
 //  7. What was proved of each door? contract: try it, then declare it; the default
 //     promises nothing. Package hospital tells what each promise needs.
 //
+//  8. What stands before it? front where it is a balancer's name, healthPath where a
+//     balancer decides by one, http2 where it speaks that.
+//
 // Change a description by raising its version; raise a store's epoch when ids or
 // versions may have been issued again: after a promotion, or a restore to an
-// earlier point.
+// earlier point. Who writes a store changes with a higher epoch only, so that two
+// descriptions that contradict each other can be told apart; where the role moves by
+// itself between doors of one store, rolePath says where to ask. Take an endpoint
+// out by drained, or by fenced where it must get nothing at all.
 //
 // # Stores
 //

@@ -14,9 +14,11 @@ import (
 
 const (
 	// storeWindow is how close together failures of a store must be, and storeSilence
-	// how long nothing may have worked: with half of all answers 500 something does.
-	storeWindow  = 3 * time.Second
-	storeSilence = 500 * time.Millisecond
+	// how long, or for how many of them, nothing may have worked: with half of all
+	// answers 500 something does.
+	storeWindow   = 3 * time.Second
+	storeSilence  = 500 * time.Millisecond
+	storeFailures = 30
 	// isolationWindow is how close together two data centres must have been lost.
 	isolationWindow = 10 * time.Second
 	canaryEvery     = time.Second
@@ -73,6 +75,7 @@ type storeHealth struct {
 	asked   atomic.Pointer[door] // by the last canary, while it is down
 
 	since, last time.Time // 5xx since the last success
+	failures    int
 	op          string
 	several     bool // more than one operation failed
 	doors       map[*door]time.Time
@@ -87,12 +90,14 @@ func (s *storeHealth) down() bool { return s.gates[reads].shut || s.gates[writes
 // answered so to more than one operation, and nothing has worked for a while.
 func (s *storeHealth) failed(d *door, op string, doors []*door, now time.Time) bool {
 	if now.Sub(s.last) > storeWindow {
-		s.since, s.op, s.several, s.doors = now, op, false, map[*door]time.Time{}
+		s.since, s.failures, s.op, s.several, s.doors = now, 0, op, false, map[*door]time.Time{}
 	}
+	s.failures++
 	s.last, s.several = now, s.several || op != s.op
 	s.doors[d] = now
 	s.stirred.Store(true)
-	if !s.several || now.Sub(s.since) < storeSilence || (s.gates[reads].shut && s.gates[writes].shut) {
+	silent := now.Sub(s.since) >= storeSilence || s.failures >= storeFailures
+	if !s.several || !silent || (s.gates[reads].shut && s.gates[writes].shut) {
 		return false
 	}
 	for _, other := range doors {

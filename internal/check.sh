@@ -87,6 +87,16 @@ else
 	skipped+=("tests with $oldest: that toolchain cannot be had here")
 fi
 
+step "failover: statement coverage of at least 90 %"
+go test -coverprofile="$work/cover" ./failover >/dev/null
+covered=$(go tool cover -func="$work/cover" | awk '/^total:/ { print int($3) }')
+echo "$covered %"
+[ "$covered" -ge 90 ]
+
+step "chaos: 10,000 schedules over scripts, 100 through the fakes"
+go test -count=1 ./failover -run '^TestChaos$' -chaos 10000
+go test -count=1 . -run '^TestScenario46_' -scenario.chaos 100
+
 step "fuzz smoke"
 go test -run '^$' -fuzz '^FuzzUnmarshal$' -fuzztime 15s ./fhir/r4
 go test -run '^$' -fuzz '^FuzzSearchAnswer$' -fuzztime 15s ./fhir
@@ -103,6 +113,14 @@ grep -q '"failed":0,"duplicated":0,"lost":0,"unknown":0' "$work/site.json"
 grep -qE '"trace_id":"[0-9a-f]{32}"' "$work/site.json"
 "$work/quickstart" -json -fault main-dc | tee "$work/main.json"
 grep -q '"duplicated":0,"lost":0' "$work/main.json"
+
+step "greyrelease"
+go run ./examples/greyrelease -json | tee "$work/release.json"
+grep -q '"failed":0,"cancelled":0,"duplicated":0,"lost":0}' "$work/release.json"
+
+step "outagedrill"
+go run ./examples/outagedrill -json | tee "$work/drill.json"
+[ "$(grep -o '"kept":true' "$work/drill.json" | wc -l)" = 10 ]
 
 step "fakehospital"
 go build -o "$work/fakehospital" ./examples/fakehospital
@@ -125,6 +143,10 @@ for module in examples/soapadapter; do
 	(cd "$module" && go run .) | tee "$work/soap.txt"
 done
 grep -q 'none made more than 1 time' "$work/soap.txt"
+go -C internal/bench mod tidy -diff
+go -C internal/bench vet ./...
+(cd internal/bench && go run . -smoke)
+skipped+=("the whole of internal/bench: 16 minutes, and haproxy and nginx; its smoke run was done")
 
 step "done"
 for what in "${skipped[@]:-}"; do

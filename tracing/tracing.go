@@ -206,6 +206,8 @@ func (t *Tracer) event(e failover.Event) {
 	if t.changes.Enabled(ctx) {
 		t.changes.Add(ctx, 1, metric.WithAttributes(
 			attribute.String("hospital.endpoint", string(e.Endpoint)),
+			attribute.String("hospital.datacenter", string(e.DataCenter)),
+			attribute.String("hospital.store", string(e.Store)),
 			attribute.String("hospital.class", e.Class),
 			attribute.String("hospital.state", e.To.String()),
 			attribute.String("hospital.cause", e.Cause),

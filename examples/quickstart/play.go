@@ -53,6 +53,9 @@ type play struct {
 	switches int
 }
 
+// quick brings a site back while one watches; the SDK's own are 5 s and a minute each.
+var quick = failover.Rules{FirstEjection: 2 * time.Second, HoldDown: 2 * time.Second, Growth: time.Second}
+
 // desk is one campus's client.
 type desk struct {
 	play   *play
@@ -73,6 +76,7 @@ func open(o options) (*play, error) {
 		cfg.Campus = c.ID
 		cfg.Tracing.TracerProvider = p.tracer
 		cfg.OnEvent = p.event
+		cfg.Failover = quick
 		client, err := hospital.New(cfg)
 		if err != nil {
 			return nil, errors.Join(err, hosp.Close())

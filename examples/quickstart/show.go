@@ -27,7 +27,8 @@ func introduce(w io.Writer, p *play, loaded int) {
 	if p.options.fault == "main-dc" {
 		what = "the database behind both data centres is gone, and comes back"
 	}
-	fmt.Fprintf(w, "Kiosks, nurses and doctors work for %s; meanwhile %s.\n\n", p.options.duration, what)
+	fmt.Fprintf(w, "Kiosks, nurses and doctors work for %s; meanwhile %s.\n", p.options.duration, what)
+	fmt.Fprintf(w, "(A site that failed stays out for at least %s here, and its share then grows for %s; the SDK's own are a minute each.)\n\n", quick.HoldDown, quick.Growth)
 }
 
 // progress prints a live line until the time is over.
