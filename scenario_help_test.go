@@ -2,9 +2,7 @@ package hospital_test
 
 import (
 	"context"
-	"encoding/json"
 	"iter"
-	"reflect"
 	"slices"
 	"time"
 
@@ -16,41 +14,15 @@ import (
 	"github.com/hospital-go/hospital/fakes"
 	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
-	"github.com/hospital-go/hospital/internal/strictyaml"
 )
 
 // pass lets time go by.
 func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // synctest bubble, or the rhythm of a scene on sockets
 
-// document is a description as a source brings it: JSON, which is YAML too.
+// document is a description as a source brings it.
 func document(d campus.Description) string {
-	text, _ := json.Marshal(plainOf(reflect.ValueOf(d)))
+	text, _ := hospital.Document(d)
 	return string(text)
-}
-
-// plainOf leaves out what is zero.
-func plainOf(v reflect.Value) any {
-	if d, ok := v.Interface().(time.Duration); ok {
-		return d.String()
-	}
-	switch v.Kind() {
-	case reflect.Struct:
-		out := map[string]any{}
-		for i := range v.NumField() {
-			if f := v.Type().Field(i); f.IsExported() && !v.Field(i).IsZero() {
-				out[strictyaml.Key(f.Name, f.Tag)] = plainOf(v.Field(i))
-			}
-		}
-		return out
-	case reflect.Slice:
-		out := make([]any, v.Len())
-		for i := range out {
-			out[i] = plainOf(v.Index(i))
-		}
-		return out
-	default:
-		return v.Interface()
-	}
 }
 
 // onlyHIS leaves the other systems out, for scenes that read descriptions, or make

@@ -263,7 +263,7 @@ func (s *stage) always() {
 		assert.LessOrEqual(s.t, r.took, limit+50*time.Millisecond, "%s of %s", r.kind, r.began)
 		if r.err != nil {
 			var typed *hospital.Error
-			assert.ErrorAs(s.t, r.err, &typed)
+			assert.ErrorAs(s.t, r.err, &typed) //nolint:testifylint // the others are looked at too
 			s.silent(fmt.Sprintf("%v %+v %q", r.err, r.err, errors.Unwrap(r.err)))
 		}
 		if r.kind == "write" && r.err == nil { // wherever, and whatever was restored since

@@ -142,9 +142,9 @@ func (r *run) limit(f *flight) (ctx context.Context, headersCame func()) {
 			headersCame = func() { timer.Stop() }
 		}
 	case r.call.AttemptTimeout > 0:
-		ctx, f.end = context.WithTimeout(f.ctx, r.call.AttemptTimeout) //nolint:fatcontext // each attempt's own
+		ctx, f.end = context.WithTimeout(f.ctx, r.call.AttemptTimeout)
 	case r.call.Repeat == Safe:
-		ctx, f.end = context.WithCancel(f.ctx) //nolint:fatcontext // each attempt's own
+		ctx, f.end = context.WithCancel(f.ctx)
 	default:
 		return f.ctx, headersCame
 	}

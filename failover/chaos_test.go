@@ -35,7 +35,7 @@ func TestChaos(t *testing.T) {
 		playChaos(t, *chaosSeed)
 		return
 	}
-	for seed := uint64(1); seed <= uint64(*chaosSchedules) && !t.Failed(); seed++ { //nolint:gosec // a small number
+	for seed := uint64(1); seed <= uint64(*chaosSchedules) && !t.Failed(); seed++ {
 		playChaos(t, seed)
 	}
 }
@@ -124,7 +124,7 @@ func chaosTopology(t *testing.T, version, epoch int64, drained bool) *campus.Top
 func newWorld(t *testing.T, seed uint64) *world {
 	t.Helper()
 	w := &world{
-		t: t, version: 1, epoch: 1, random: rand.New(rand.NewPCG(seed, seed)), //nolint:gosec // repeatable
+		t: t, version: 1, epoch: 1, random: rand.New(rand.NewPCG(seed, seed)),
 		faults: map[campus.EndpointID]string{}, changed: map[campus.EndpointID]time.Time{}, executed: map[string]int{},
 	}
 	var err error

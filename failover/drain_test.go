@@ -1,7 +1,6 @@
 package failover_test
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"strings"
@@ -139,7 +138,9 @@ func TestDrainDeadline(t *testing.T) {
 		pay.Op, pay.Timeout = "test.Pay", time.Hour
 		for _, call := range []*failover.Call{long, pay} {
 			go func() {
-				resp, err := p.do(t, call)
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://virtual/path", http.NoBody)
+				assert.NoError(t, err)
+				resp, err := p.client.Do(t.Context(), call, req)
 				assert.NoError(t, err)
 				answers <- failover.OriginOf(resp)
 			}()
@@ -249,8 +250,8 @@ func TestReachable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t, setup{})
 		p.stop("dc-a")
-		require.NoError(t, p.client.Reachable(context.Background(), "his"))
+		require.NoError(t, p.client.Reachable(t.Context(), "his"))
 		p.on("dc-b", answer(http.StatusInternalServerError))
-		require.ErrorIs(t, p.client.Reachable(context.Background(), "his"), failover.ErrUnavailable)
+		require.ErrorIs(t, p.client.Reachable(t.Context(), "his"), failover.ErrUnavailable)
 	})
 }

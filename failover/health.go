@@ -23,9 +23,9 @@ const (
 	// Drained endpoints take nothing new, by the word of an operator or a balancer. It
 	// shows in events and in [EndpointStatus] only: health goes on beneath it.
 	Drained
-	// StoreDown and Isolated show in events only: a store whose every door answers
-	// 5xx, and a client that has lost its own network.
+	// StoreDown shows in events only: every door of a store answers 5xx.
 	StoreDown
+	// Isolated shows in events only: the client has lost its own network.
 	Isolated
 )
 

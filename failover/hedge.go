@@ -101,7 +101,7 @@ func (x *race) second() {
 	if h == nil {
 		return
 	}
-	resp, v := x.run.fly(h)
+	resp, v := x.run.fly(h) //nolint:bodyclose // land or drop does
 	x.mu.Lock()
 	x.resp, x.verdict, x.landed = resp, v, true
 	if v.Outcome == Committed && !x.over { // a refusal never beats a primary that is under way

@@ -183,14 +183,14 @@ func TestHedgeBudget(t *testing.T) {
 // it wins, leaves nothing behind and blames nobody.
 func TestGivingUpARace(t *testing.T) {
 	t.Parallel()
-	for _, at := range []time.Duration{10, 29, 30, 31, 34, 35, 36, 50} {
+	for _, ms := range []int{10, 29, 30, 31, 34, 35, 36, 50} {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPair(t, setup{})
 			p.warm(t)
 			p.on("dc-a", after(time.Second, http.StatusOK))
 			p.on("dc-b", after(5*time.Millisecond, http.StatusOK))
 			ctx, cancel := context.WithCancel(t.Context())
-			time.AfterFunc(at*time.Millisecond, cancel)
+			time.AfterFunc(time.Duration(ms)*time.Millisecond, cancel)
 			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://virtual/path", http.NoBody)
 			require.NoError(t, err)
 			if _, err := p.client.Do(ctx, hedgedRead(), req); err != nil {

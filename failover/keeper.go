@@ -28,8 +28,9 @@ type keeper struct {
 }
 
 func newKeeper(rules Rules, sites func() []*site, tell func(Event)) *keeper {
+	rules.withDefaults()
 	return &keeper{
-		rules: rules.withDefaults(), start: time.Now(), sites: sites, tell: tell,
+		rules: rules, start: time.Now(), sites: sites, tell: tell,
 		stores: map[campus.StoreID]*storeHealth{}, centers: map[campus.DataCenterID]*center{},
 	}
 }

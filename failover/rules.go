@@ -37,15 +37,21 @@ type Rules struct {
 }
 
 // withDefaults fills in what is zero and turns negative into none.
-func (r Rules) withDefaults() Rules {
+func (r *Rules) withDefaults() {
 	for _, d := range []struct {
 		field    *time.Duration
 		standard time.Duration
 	}{
-		{&r.FirstEjection, 5 * time.Second}, {&r.LongestEjection, time.Minute}, {&r.HoldDown, time.Minute},
-		{&r.Growth, time.Minute}, {&r.StoreGrowth, 10 * time.Second}, {&r.Unasked, time.Minute},
-		{&r.WriteHold, 2 * time.Second}, {&r.DrainDeadline, 300 * time.Second},
-		{&r.ProbeSuspect, 500 * time.Millisecond}, {&r.ProbeEjected, time.Second},
+		{&r.FirstEjection, 5 * time.Second},
+		{&r.LongestEjection, time.Minute},
+		{&r.HoldDown, time.Minute},
+		{&r.Growth, time.Minute},
+		{&r.StoreGrowth, 10 * time.Second},
+		{&r.Unasked, time.Minute},
+		{&r.WriteHold, 2 * time.Second},
+		{&r.DrainDeadline, 300 * time.Second},
+		{&r.ProbeSuspect, 500 * time.Millisecond},
+		{&r.ProbeEjected, time.Second},
 	} {
 		if *d.field == 0 {
 			*d.field = d.standard
@@ -56,7 +62,6 @@ func (r Rules) withDefaults() Rules {
 	if r.jitter == nil {
 		r.jitter = rand.Float64
 	}
-	return r
 }
 
 // Constants of the state machine that nobody may change.
