@@ -14,6 +14,9 @@ import (
 // by the caller. hospital.ErrNotFound means that it did not happen and no longer
 // can, hospital.ErrOutcomeUnknown that a lost request may still be running.
 func (c *Client) Resolve(ctx context.Context, number string, opts ...hospital.ReadOption) (Booking, error) {
+	if err := checkNumber(number); err != nil {
+		return Booking{}, err
+	}
 	return hospital.Resolve(ctx, c.client, write("Resolve"), number, func(ctx context.Context, f *fhir.Client) (Booking, error) {
 		found, err := c.appointment(ctx, f, c.systems.Booking, number, campus.PatientID{}, onlyReads)
 		if hospital.CodeOf(err) != hospital.ErrNotFound {
