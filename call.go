@@ -114,9 +114,10 @@ type Step[T any] func(ctx context.Context, f *fhir.Client) (T, error)
 // already happened meets too. When find sees nothing and the lost request can no
 // longer be running (campus.Contract.ServerTimeout), send runs once more; when it
 // may still be running at the deadline, the error is [ErrOutcomeUnknown] and its
-// Resolve asks find later. number names the act: while a lost request of the same
-// number may still run, a repetition in this process waits for it. It may be
-// empty for an act that has none.
+// Resolve asks find later. number names the act: of two calls at once with one
+// number in this process the second waits for the first and looks, as does, for an
+// hour, one that repeats a lost one; what is declared [Unsafe] is looked for before
+// it is ever sent. It may be empty for an act that has none.
 func Write[T any](ctx context.Context, c *Client, op Op, number string, send, find Step[T], opts ...WriteOption) (T, error) {
 	op.Consistency = Strong
 	ctx, call, f, end := c.begin(ctx, op, writeOptions(opts))
@@ -129,7 +130,18 @@ func Write[T any](ctx context.Context, c *Client, op Op, number string, send, fi
 	limited, cancel := context.WithTimeout(ctx, overall)
 	defer cancel()
 	w := &write[T]{client: c, f: f, call: call, number: number, send: send, find: find}
+	leave, waited := c.lost.enter(limited, op, number)
+	if leave == nil { // another call of this number is still under way
+		w.settledAt = time.Now().Add(c.longestRun(op.System))
+		err := end(error(ErrOutcomeUnknown))
+		w.name(err)
+		return none, err
+	}
+	defer leave()
 	w.settledAt, call.lostIn = c.lost.until(op, number)
+	if waited {
+		w.settledAt = later(w.settledAt, time.Now())
+	}
 	if writeOptions(opts).repeated {
 		w.settledAt = later(w.settledAt, time.Now().Add(c.unprovedRun(op)))
 	}
@@ -212,9 +224,14 @@ type write[T any] struct {
 const sends = 2
 
 func (w *write[T]) run(ctx context.Context) (T, error) {
+	if w.call.op.Repeat == Unsafe && w.number != "" { // nothing but a look stops a repetition of what was done
+		if v, err := w.find(ctx, w.f); !absent(err) {
+			return v, err
+		}
+	}
 	var v T
 	var err error
-	if time.Now().Before(w.settledAt) { // an earlier call of this number may still be running
+	if !w.settledAt.IsZero() { // an earlier call of this number may have done it, or may still be running
 		if v, again, err := w.confirm(ctx, ErrOutcomeUnknown); !again {
 			return v, err
 		}
@@ -361,9 +378,13 @@ func sleepUntil(ctx context.Context, at time.Time) bool {
 // system and number, so that a caller who repeats at once does not put a second
 // one beside the first. The zero value is ready.
 type lostWrites struct {
-	mu  sync.Mutex
-	all map[string]lostWrite
+	mu   sync.Mutex
+	all  map[string]lostWrite
+	busy map[string]chan struct{} // numbers of writes under way
 }
+
+// lostKept is for how long a repetition of a lost write looks before it sends.
+const lostKept = time.Hour
 
 type lostWrite struct {
 	op string
@@ -372,6 +393,38 @@ type lostWrite struct {
 }
 
 func lostKey(op Op, number string) string { return string(op.System) + "|" + number }
+
+// enter waits until no other Write of the number is under way here; leave is nil
+// when ctx ends first.
+func (l *lostWrites) enter(ctx context.Context, op Op, number string) (leave func(), waited bool) {
+	if number == "" {
+		return func() {}, false
+	}
+	for key, mine := lostKey(op, number), make(chan struct{}); ; waited = true {
+		l.mu.Lock()
+		other := l.busy[key]
+		if other == nil {
+			if l.busy == nil {
+				l.busy = map[string]chan struct{}{}
+			}
+			l.busy[key] = mine
+		}
+		l.mu.Unlock()
+		if other == nil {
+			return func() {
+				l.mu.Lock()
+				delete(l.busy, key)
+				l.mu.Unlock()
+				close(mine)
+			}, waited
+		}
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, true
+		}
+	}
+}
 
 func (l *lostWrites) until(op Op, number string) (time.Time, storeEpoch) {
 	l.mu.Lock()
@@ -390,7 +443,7 @@ func (l *lostWrites) note(op Op, number string, lost lostWrite) {
 		l.all = map[string]lostWrite{}
 	}
 	now := time.Now()
-	maps.DeleteFunc(l.all, func(_ string, w lostWrite) bool { return w.at.Before(now) })
+	maps.DeleteFunc(l.all, func(_ string, w lostWrite) bool { return now.Sub(w.at) > lostKept })
 	key := lostKey(op, number)
 	l.all[key] = lostWrite{op.Name, later(lost.at, l.all[key].at), lost.in}
 }

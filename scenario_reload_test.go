@@ -3,6 +3,7 @@ package hospital_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -29,9 +30,12 @@ func TestScenario32_BadConfig(t *testing.T) {
 		}
 	}
 	for name, spoil := range map[string]func(d campus.Description) string{
-		"empty document":             func(campus.Description) string { return "" },
-		"empty group":                func(campus.Description) string { return "version: 6" },
-		"half of it":                 func(d campus.Description) string { text := document(d); return text[:len(text)/2] },
+		"empty document": func(campus.Description) string { return "" },
+		"empty group":    func(campus.Description) string { return "version: 6" },
+		"half of it": func(d campus.Description) string {
+			text := document(d)
+			return text[:strings.LastIndex(text, "datacenter:")+4]
+		},
 		"lower version":              edited(func(d *campus.Description) { d.Version = 4 }),
 		"same version, another home": edited(func(d *campus.Description) { d.Version, d.Campuses[0].Home = 5, "dc-b" }),
 		"duplicate site":             edited(func(d *campus.Description) { d.Endpoints = append(d.Endpoints, d.Endpoints[0]) }),

@@ -79,7 +79,7 @@ func TestScenario05_OpaqueWrite(t *testing.T) {
 	bothKinds(t, func(t *testing.T, kind fakes.Option) {
 		play(t, nil, func(s *stage) {
 			s.hosp.Break(fakes.Rule{When: atHome, Do: fakes.Action{ResetAfter: true}, Times: 1})
-			blind := s.hosp.Break(fakes.Rule{When: fakes.When{System: campus.HIS, Interaction: "search-type"}, Do: fakes.Action{Status: 500}})
+			blind := s.hosp.Break(fakes.Rule{When: fakes.When{System: campus.HIS, Interaction: "search-type", Skip: 1}, Do: fakes.Action{Status: 500}})
 			number := hospital.NewNumber()
 			_, err := opaque(s.t.Context(), s.client, number)
 			var lost *hospital.Error

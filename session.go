@@ -10,47 +10,39 @@ import (
 	"github.com/hospital-go/hospital/failover"
 )
 
-// sessions remembers where and when this client last wrote to each system, so that
-// a [Session] read is never answered by a copy that cannot have it yet. The zero
-// value is ready.
-type sessions struct{ last sync.Map } // campus.SystemID to written
+// sessions remembers when this client last wrote to each store, so that a [Session]
+// read is never answered by a copy that cannot have it yet. The zero value is ready.
+type sessions struct{ last sync.Map } // written to time.Time
 
 type written struct {
-	in storeEpoch
-	at time.Time
+	system campus.SystemID
+	in     storeEpoch
 }
 
 // wrote notes a write that was executed, or may have been.
 func (s *sessions) wrote(system campus.SystemID, resp *http.Response, err error) {
-	w := written{at: time.Now()}
+	at := time.Now()
 	var lost *failover.Error
 	switch {
 	case err == nil:
 		o := failover.OriginOf(resp)
-		w.in = storeEpoch{o.Store, o.Epoch}
+		s.last.Store(written{system, storeEpoch{o.Store, o.Epoch}}, at)
 	case errors.As(err, &lost) && lost.Outcome == failover.Unknown:
-		w.in = storeEpoch{lost.Store, lost.Epoch}
-		w.at = later(w.at, lost.SettledAt)
-	default:
-		return
+		s.last.Store(written{system, storeEpoch{lost.Store, lost.Epoch}}, later(at, lost.SettledAt))
 	}
-	s.last.Store(system, w)
 }
 
-// since is the time of the last write, the zero time when there was none in the
-// store and epoch that the campus writes to now.
-func (s *sessions) since(t *campus.Topology, system campus.SystemID, id campus.ID) time.Time {
-	last, _ := s.last.Load(system)
-	w, ok := last.(written)
-	if !ok {
-		return time.Time{}
-	}
+// since is the time of the last write to the store and epoch that the campus writes
+// to now, the zero time when there was none. Where nobody writes, the copy is all
+// there is, and may lag behind any.
+func (s *sessions) since(t *campus.Topology, system campus.SystemID, id campus.ID) (at time.Time) {
 	route, err := t.Route(system, id, campus.Write)
-	if err != nil { // no writer: the copy is all there is, and may lag
-		return w.at
-	}
-	if store := route[0].Endpoint.StoreOf(); w.in != (storeEpoch{store.ID, store.Epoch}) {
-		return time.Time{}
-	}
-	return w.at
+	s.last.Range(func(key, last any) bool {
+		w := key.(written) //nolint:forcetypeassert // nothing else is stored
+		if w.system == system && (err != nil || w.in == storeEpoch{route[0].Endpoint.Store, route[0].Endpoint.StoreOf().Epoch}) {
+			at = later(at, last.(time.Time)) //nolint:forcetypeassert // nothing else is stored
+		}
+		return true
+	})
+	return at
 }

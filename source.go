@@ -44,27 +44,43 @@ type FileSource struct {
 	last []byte
 }
 
-// Fetch reads the file. A file that is being written may be seen half; then it is
-// refused as any bad document is, and read again.
-func (s *FileSource) Fetch(context.Context) ([]byte, error) {
-	info, err := os.Stat(s.Path)
-	if err != nil || !info.Mode().IsRegular() { // a pipe would wait for somebody to write
-		return nil, errors.New("hospital: the source's file is not there, or is no file")
-	}
-	f, err := os.Open(s.Path)
-	if err != nil {
-		return nil, errors.New("hospital: the source's file cannot be read")
-	}
-	defer f.Close() //nolint:errcheck // it was read only
-	data, err := readDocument(f)
-	if err != nil {
+// Fetch reads the file. One that was written just now is left alone for a moment and
+// must then be the same: half of a document can be sound, and describe a group
+// without its last endpoints.
+func (s *FileSource) Fetch(ctx context.Context) ([]byte, error) {
+	data, written, err := s.read()
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if s.last != nil && string(s.last) == string(data) {
+	case s.last != nil && string(s.last) == string(data):
 		return nil, ErrUnchanged
+	}
+	if age := time.Since(written); age >= 0 && age < fileSettles {
+		sleepUntil(ctx, written.Add(fileSettles))
+		again, _, err := s.read()
+		if err != nil || string(again) != string(data) || ctx.Err() != nil {
+			return nil, errors.New("hospital: the source's file is being written")
+		}
 	}
 	s.last = data
 	return data, nil
+}
+
+// fileSettles is how long a file must not have been written to.
+const fileSettles = 500 * time.Millisecond
+
+func (s *FileSource) read() (data []byte, written time.Time, err error) {
+	info, err := os.Stat(s.Path)
+	if err != nil || !info.Mode().IsRegular() { // a pipe would wait for somebody to write
+		return nil, written, errors.New("hospital: the source's file is not there, or is no file")
+	}
+	f, err := os.Open(s.Path)
+	if err != nil {
+		return nil, written, errors.New("hospital: the source's file cannot be read")
+	}
+	defer f.Close() //nolint:errcheck // it was read only
+	data, err = readDocument(f)
+	return data, info.ModTime(), err
 }
 
 func readDocument(r io.Reader) ([]byte, error) {

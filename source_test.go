@@ -457,6 +457,22 @@ func TestFileSource(t *testing.T) {
 	require.ErrorContains(t, err, "too large")
 }
 
+// Half of a document can be sound. A file that is still being written is not taken.
+func TestFileThatIsBeingWritten(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "hospital.yaml")
+	require.NoError(t, os.WriteFile(path, []byte("half"), 0o600))
+	written := make(chan error, 1)
+	time.AfterFunc(100*time.Millisecond, func() { written <- os.WriteFile(path, []byte("half and half"), 0o600) })
+	s := &hospital.FileSource{Path: path}
+	_, err := s.Fetch(t.Context())
+	require.ErrorContains(t, err, "being written")
+	require.NoError(t, <-written)
+	got, err := s.Fetch(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, "half and half", string(got))
+}
+
 func TestHTTPSource(t *testing.T) {
 	t.Parallel()
 	public, private, err := ed25519.GenerateKey(rand.Reader)

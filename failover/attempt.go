@@ -110,6 +110,12 @@ func (r *run) send(f *flight, header http.Header) (*http.Response, Verdict) {
 			return nil, Verdict{Outcome: NotSent, Fault: FaultAuth}
 		}
 	}
+	if !r.led(s) { // a topology came while the credentials were had
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		return nil, Verdict{Outcome: NotSent, Fault: FaultMoved}
+	}
 	// The attempt's time begins now: a slow token server is not this endpoint's fault.
 	f.start = time.Now()
 	timed, headersCame := r.limit(f)
@@ -185,6 +191,9 @@ func (r *run) build(f *flight, header http.Header) (*http.Request, error) {
 	req.URL = target(f.site.endpoint.Base(), r.req.URL)
 	req.Host, req.RequestURI, req.Response = "", "", nil
 	if r.req.Body == nil || r.req.Body == http.NoBody {
+		if r.mustNotReplay(f) {
+			req.Body = once{http.NoBody}
+		}
 		return req, nil
 	}
 	if r.req.GetBody == nil {
@@ -195,8 +204,22 @@ func (r *run) build(f *flight, header http.Header) (*http.Request, error) {
 	}
 	body, err := r.req.GetBody()
 	req.Body = body
+	if r.mustNotReplay(f) {
+		req.GetBody = nil
+	}
 	return req, err
 }
+
+// mustNotReplay: net/http sends a request again, unseen, when a reused connection
+// closes and the method or an Idempotency-Key looks harmless, and over HTTP/2 without
+// end when a server resets its stream with PROTOCOL_ERROR. It cannot where there is a
+// body that it cannot have anew.
+func (r *run) mustNotReplay(f *flight) bool {
+	return f.site.endpoint.HTTP2 || !r.harmless(f.site.endpoint.Contract)
+}
+
+// once is an empty body that net/http does not know to be one.
+type once struct{ io.ReadCloser }
 
 // target joins an endpoint's base with the call's path and query.
 func target(base, u *url.URL) *url.URL {

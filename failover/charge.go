@@ -24,6 +24,7 @@ func (r *run) charge(f *flight, v Verdict, now time.Time) {
 			d.charge(k, now)
 			return
 		}
+		d.ticket = ticket{generation: d.ticket.generation} // doubted gave back the rest
 		r.doubts = append(r.doubts, d)
 		r.client.verify(s, d)
 	default:

@@ -129,20 +129,31 @@ func (c *Client) planFor(t *campus.Topology, old *plan) *plan {
 
 // leadsTo: does this plan still have the endpoint as s, of an earlier one, knew it?
 // A new attempt must not go where nobody is sent any more.
-func (p *plan) leadsTo(s *site, kind campus.Kind) bool {
-	for _, n := range p.sites {
-		if n.door == s.door {
-			return n.endpoint.Store == s.endpoint.Store && n.endpoint.StoreOf().Epoch == s.endpoint.StoreOf().Epoch &&
-				(kind != campus.Write || n.endpoint.Writes())
+func (p *plan) leadsTo(s *site, call *Call) bool {
+	route, _ := p.topology.Route(call.System, call.Campus, call.Kind)
+	for _, hop := range route {
+		if n := p.sites[hop.Endpoint.Index()]; n.door == s.door {
+			e := n.endpoint
+			return !e.Fenced && (!e.Drained || proved(call, e.Contract)) &&
+				e.Store == s.endpoint.Store && e.StoreOf().Epoch == s.endpoint.StoreOf().Epoch
 		}
 	}
 	return false
+}
+
+// led: the topology in force still leads this call to s.
+func (r *run) led(s *site) bool {
+	now := r.client.plan.Load()
+	return now == r.plan || now.leadsTo(s, r.call)
 }
 
 func (c *Client) siteFor(e *campus.Endpoint, old *plan) *site {
 	operator := false // an operator's word of this process holds, wherever the endpoint moves
 	for _, s := range old.sites {
 		if s.same(e) {
+			if s.endpoint.HealthPath != e.HealthPath { // what was heard there says nothing any more
+				s.balancer.Store(false)
+			}
 			return c.keeper.adopt(&site{endpoint: e, door: s.door})
 		}
 		operator = operator || (s.endpoint.ID == e.ID && s.operator.Load())
@@ -162,9 +173,7 @@ func (c *Client) Update(t *campus.Topology) {
 	fresh := c.planFor(t, old)
 	c.plan.Store(fresh)
 	for _, s := range fresh.sites {
-		if s.endpoint.Drained || s.endpoint.Fenced {
-			c.moveReadsLater(s)
-		}
+		c.moveReadsLater(s)
 	}
 	for _, s := range old.sites {
 		if !slices.ContainsFunc(fresh.sites, func(n *site) bool { return n.door == s.door }) {

@@ -19,7 +19,7 @@ func (r *run) finish(f *flight, resp *http.Response, v Verdict) (*http.Response,
 	if resp != nil && v.Outcome >= Rejected {
 		f.site.clock.heard(resp.Header, f.start, f.got)
 	}
-	if r.renew {
+	if r.renew && !f.hedge {
 		return r.oncemore(f, resp, v, status)
 	}
 	if resp != nil && r.refusedHere(v, status) {
@@ -29,7 +29,7 @@ func (r *run) finish(f *flight, resp *http.Response, v Verdict) (*http.Response,
 		return nil, errAttempt
 	}
 	if resp != nil && (v.Outcome == Committed || (v.Outcome == Rejected && !r.mayHaveRun())) {
-		r.err = nil
+		r.err, r.again = nil, false // also when a first one beside it has failed
 		r.plan.budgets[r.call.System].earn()
 		return resp, nil
 	}

@@ -44,7 +44,7 @@ func (k *keeper) adopt(s *site) *site {
 		k.stores[store] = &storeHealth{id: store}
 	}
 	if k.centers[dc] == nil {
-		k.centers[dc] = &center{id: dc}
+		k.centers[dc] = &center{}
 	}
 	s.store, s.center = k.stores[store], k.centers[dc]
 	return s
@@ -294,7 +294,7 @@ func (k *keeper) probed(s *site, fault Fault, now time.Time) {
 	switch {
 	case fault.local():
 		k.lost(s, now)
-	default:
+	case !s.adapter: // nobody was asked
 		k.heard(s, now)
 	}
 	k.do(func() {

@@ -39,7 +39,7 @@ func (r *run) next() *flight {
 		case !r.wait(s):
 			r.giveBack(f)
 			return nil
-		case s.out() && !r.harmless(s.endpoint.Contract): // while it waited
+		case !r.led(s), s.out() && !r.harmless(s.endpoint.Contract): // while it waited
 			r.giveBack(f)
 			look.passed = append(look.passed, s)
 		default:
@@ -52,7 +52,8 @@ func (r *run) next() *flight {
 // replan lets a call of which nothing has been sent follow the topology in force.
 func (r *run) replan() {
 	plan := r.client.plan.Load()
-	if r.attempts > 0 || plan == r.plan {
+	unsent := r.attempts == 0 || (r.attempts == 1 && r.err != nil && r.err.Outcome == NotSent && r.err.Fault == FaultMoved)
+	if plan == r.plan || !unsent {
 		return
 	}
 	if route, err := plan.topology.Route(r.call.System, r.call.Campus, r.call.Kind); err == nil {
@@ -191,6 +192,9 @@ func (r *run) wait(s *site) bool {
 	}
 	if r.sleep(backoff(r.attempts)) {
 		return true
+	}
+	if r.err == nil {
+		return false // final makes the error
 	}
 	if r.err.Context = r.ctx.Err(); errors.Is(r.err.Err, ErrUnavailable) {
 		r.err.Err = ErrDeadline

@@ -157,7 +157,6 @@ func (s *storeHealth) retryAfter(c class, now time.Time) time.Duration {
 
 // center is what is known of the way to a data centre.
 type center struct {
-	id      campus.DataCenterID
 	stirred atomic.Bool
 	heard   atomic.Int64 // since the keeper's start, 0: never
 

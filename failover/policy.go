@@ -141,10 +141,7 @@ func (r *run) candidate(s *site, passed []*site, now time.Time) bool {
 	if e.HealthPath != "" {
 		r.client.heedBalancer(s, now)
 	}
-	if now := r.client.plan.Load(); now != r.plan && !now.leadsTo(s, r.call.Kind) {
-		return false
-	}
-	return (!s.out() || r.harmless(e.Contract)) && !r.behind(e, now) && (r.call.Kind != campus.Write || e.StoreOf().RolePath == "" || r.writesNow(s, now)) &&
+	return r.led(s) && (!s.out() || r.harmless(e.Contract)) && !r.behind(e, now) && (r.call.Kind != campus.Write || e.StoreOf().RolePath == "" || r.writesNow(s, now)) &&
 		!slices.Contains(r.tried, s) && !slices.Contains(passed, s)
 }
 

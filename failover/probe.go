@@ -149,6 +149,9 @@ func (c *Client) get(ctx context.Context, s *site, path string) (status int, htm
 	if err != nil {
 		return 0, false, FaultBody
 	}
+	if s.endpoint.HTTP2 {
+		req.Body = once{http.NoBody} // see mustNotReplay
+	}
 	resp, err := s.probes.RoundTrip(req)
 	if err != nil {
 		return 0, false, w.silence(ctx)

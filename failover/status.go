@@ -144,8 +144,10 @@ func (c *Client) moveReadsLater(s *site) {
 		return // since another voice said so
 	case out:
 		timer = time.AfterFunc(c.keeper.rules.DrainDeadline, func() {
-			if s.out() {
-				s.places.move()
+			for _, now := range c.plan.Load().sites { // its description may have changed
+				if now.door == s.door && now.out() {
+					now.places.move()
+				}
 			}
 		})
 	}

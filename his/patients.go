@@ -211,6 +211,7 @@ func (c *Client) Register(ctx context.Context, r RegisterRequest, opts ...hospit
 		return find(ctx, f)
 	}
 	register := op("Register", hospital.Strong, hospital.WriteClass)
+	register.Repeat = hospital.Keyed
 	return hospital.Write(ctx, c.client, register, r.ID.Issuer+"|"+r.ID.Value, send, find, with(opts, r.ID)...)
 }
 
