@@ -43,7 +43,7 @@ func TestHTTP2ProtocolErrorIsNotResent(t *testing.T) {
 				return
 			}
 			go func() {
-				defer c.Close() //nolint:errcheck // the test's own server
+				defer c.Close()                         //nolint:errcheck // the test's own server
 				_, _ = io.ReadFull(c, make([]byte, 24)) // preface
 				_, _ = c.Write([]byte{0, 0, 0, 4, 0, 0, 0, 0, 0})
 				head := make([]byte, 9)
