@@ -274,7 +274,7 @@ func untrusted(s *stage, metrics sdkmetric.Reader, d time.Duration) {
 	assert.Empty(s.t, append(s.moves("dc-b", "read"), s.moves("dc-b", "write")...), "the peer is unaffected")
 	events := s.moves("dc-a", "read")
 	require.NotEmpty(s.t, events)
-	assert.Equal(s.t, "certificate", events[0].Cause)
+	assert.True(s.t, slices.ContainsFunc(events, func(e failover.Event) bool { return e.Cause == "certificate" }), "the event names it") // old connections may be reset first
 	assert.NotEqual(s.t, failover.Healthy, s.status("dc-a").Read)
 	var data metricdata.ResourceMetrics
 	require.NoError(s.t, metrics.Collect(s.t.Context(), &data))

@@ -107,7 +107,7 @@ func (r *run) failure(s *site, v Verdict, status int) *Error {
 }
 
 // keep remembers the failure that decides: the first that may have been
-// executed, else the first. Of several lost requests the last to end counts. A
+// executed, else the first that was answered, else the first. Of several lost requests the last to end counts. A
 // stale version (412 where versioning is proved) shows that no lost request can
 // succeed any more: it did, or never will.
 func (r *run) keep(err *Error, c campus.Contract) {
@@ -116,7 +116,8 @@ func (r *run) keep(err *Error, c campus.Contract) {
 		r.err.SettledAt = time.Now()
 	case r.mayHaveRun() && err.SettledAt.After(r.err.SettledAt):
 		r.err.SettledAt = err.SettledAt
-	case r.err == nil || (err.Outcome == Unknown && r.err.Outcome != Unknown), r.err.Outcome == Rejected:
+	case r.err == nil || (err.Outcome == Unknown && r.err.Outcome != Unknown), r.err.Outcome == Rejected,
+		r.err.Outcome == NotSent && err.Outcome == NotExecuted: // somebody was there, and said why not
 		r.err = err
 	}
 }

@@ -160,7 +160,7 @@ func (r *run) nothingLeft(look *search, now time.Time) {
 		r.err = k.storeError(look.store, classOf(r.call.Kind), now)
 	case look.why == isolated:
 		r.err = &Error{Err: ErrClientIsolated, Outcome: NotSent, Fault: FaultUnreachable, RetryAfter: canaryEvery}
-	case look.busy:
+	case look.busy || r.crowded:
 		r.err = &Error{Err: ErrBusy, Outcome: NotSent, Fault: FaultBusy}
 	case look.quiet > 0:
 		r.err = &Error{Err: ErrUnavailable, Outcome: NotSent, Fault: FaultOverload, RetryAfter: min(look.quiet, MaxRetryAfter)}

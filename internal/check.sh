@@ -77,7 +77,7 @@ if [ -z "${HOSPITAL_SAMPLES:-}" ]; then
 fi
 
 step "tests, shuffled, under the race detector"
-go test -race -shuffle=on -count=1 ./...
+go test -race -shuffle=on -count=1 -timeout 30m ./...
 
 step "tests with the oldest Go this module allows"
 oldest=go$(sed -n 's/^go //p' go.mod)
