@@ -191,7 +191,7 @@ type trust struct {
 
 	door      *door
 	readsWell bool // the endpoint's reads work
-	lately    bool // some call of the class has just worked here
+	lately    bool // a read, or a call of the class, has just worked here
 }
 
 // admit says whether the endpoint may take a call now.

@@ -109,7 +109,7 @@ func (k *keeper) admit(s *site, c class, may trust, now time.Time) (t ticket, wh
 			why = storeDown
 		default:
 			may.readsWell = s.health[reads].works()
-			may.lately = h.workedLately(now.Sub(k.start))
+			may.lately = h.workedLately(now.Sub(k.start)) || s.health[reads].workedLately(now.Sub(k.start))
 			var ok bool
 			if t, ok = h.admit(may, now); !ok {
 				if why = notItsTurn; may.alone {

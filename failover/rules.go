@@ -77,7 +77,7 @@ const (
 	// It is longer than two writes that use all their time.
 	doubtWindow = 35 * time.Second
 	// latelyWindow is how long a success is remembered of an endpoint in trouble.
-	latelyWindow = time.Second
+	latelyWindow = 3 * time.Second
 	// trials bounds the calls in flight to what nobody knows to be well.
 	trials = 8
 

@@ -37,7 +37,7 @@ func main() {
 	flag.BoolVar(&o.json, "json", false, "print one JSON object instead of the report")
 	flag.StringVar(&o.only, "only", "", "faults to drill, with commas; all without it")
 	flag.DurationVar(&o.fault, "for", 3*time.Second, "how long each fault lasts")
-	flag.DurationVar(&o.holdDown, "holddown", time.Second, "hold-down of the drill; 0 is the SDK's own minute")
+	flag.DurationVar(&o.holdDown, "holddown", time.Second, "first ejection and hold-down of the drill; 0 is the SDK's own 5 s and a minute")
 	flag.DurationVar(&o.growth, "growth", time.Second, "growth of a returning share; 0 is the SDK's own minute")
 	flag.StringVar(&o.config, "config", "", "hospital.yaml of a staging hospital; needs -readonly")
 	flag.BoolVar(&o.readonly, "readonly", false, "promise to only read, for -config")
@@ -62,7 +62,7 @@ type options struct {
 }
 
 func (o options) rules() failover.Rules {
-	return failover.Rules{HoldDown: o.holdDown, Growth: o.growth}
+	return failover.Rules{FirstEjection: o.holdDown, HoldDown: o.holdDown, Growth: o.growth}
 }
 
 func (o options) check() error {

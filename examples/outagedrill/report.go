@@ -196,8 +196,8 @@ func constants(out io.Writer, o options) {
 		return max(d, 0)
 	}
 	format := text{
-		"Constants: each fault %s; %d reads and %d writes a second; hold-down %s, growth of a returning share %s (the SDK's own: 1m0s each).\n",
-		"参数:每项故障持续 %s;每秒读 %d 次、写 %d 次;回切保持期 %s,回切放量期 %s(SDK 默认各 1m0s)。\n",
+		"Constants: each fault %s; %d reads and %d writes a second; first ejection and hold-down %s, growth of a returning share %s (the SDK's own: 5s, and 1m0s each).\n",
+		"参数:每项故障持续 %s;每秒读 %d 次、写 %d 次;首次摘除与回切保持期 %s,回切放量期 %s(SDK 默认摘除 5s,其余各 1m0s)。\n",
 	}
 	writes := writesPerSecond
 	if o.config != "" {
