@@ -3,7 +3,9 @@ package hospital_test
 import (
 	"context"
 	"net"
+	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -74,6 +76,9 @@ func TestScenario02_BlackHole(t *testing.T) {
 // An HTTP/2 connection on which everything waits goes silent: nobody stays on it.
 func TestScenario03_PooledConnection(t *testing.T) {
 	t.Parallel()
+	if strings.HasPrefix(runtime.Version(), "go1.25") {
+		t.Skip("skipped: net/http's HTTP/2 server cannot live in a bubble before Go 1.26; over sockets it is tested")
+	}
 	bothKinds(t, func(t *testing.T, kind fakes.Option) {
 		pool := &flows{}
 		play(t, watched("dc-a", pool.watch), func(s *stage) {

@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 	"io"
 	"net/http"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -40,11 +42,21 @@ var protocols = map[string]struct {
 	"HTTP/2":          {fakes.WithHTTP2(), "HTTP/2.0"},
 }
 
+// bubbles skips what needs an HTTP/2 server in a bubble: before Go 1.26 the one of
+// net/http shares channels between all servers of the process.
+func bubbles(t *testing.T, protocol string) {
+	t.Helper()
+	if protocol == "HTTP/2" && strings.HasPrefix(runtime.Version(), "go1.25") {
+		t.Skip("skipped: net/http's HTTP/2 server cannot live in a bubble before Go 1.26")
+	}
+}
+
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	for name, c := range protocols {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			bubbles(t, name)
 			synctest.Test(t, func(t *testing.T) {
 				hosp := fakes.NewHospital(t, c.option)
 				_, err := campus.New(hosp.Description())
@@ -67,6 +79,7 @@ func TestTLS(t *testing.T) {
 // A client of HTTP/1 gets nothing from a server of HTTP/2.
 func TestHTTP2Alone(t *testing.T) {
 	t.Parallel()
+	bubbles(t, "HTTP/2")
 	synctest.Test(t, func(t *testing.T) {
 		hosp := fakes.NewHospital(t, fakes.WithHTTP2())
 		w, e := from(t, hosp, "hankou", "his/dc-a")
@@ -82,6 +95,7 @@ func TestTLSOnSockets(t *testing.T) {
 	for name, c := range protocols {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			bubbles(t, name)
 			hosp := fakes.NewHospital(t, c.option, fakes.WithLoopback())
 			w, e := from(t, hosp, "guanggu", "his/dc-b")
 			proto, err := w.get(e.URL)
@@ -111,6 +125,7 @@ func TestCertify(t *testing.T) {
 	for name, c := range protocols {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			bubbles(t, name)
 			synctest.Test(t, func(t *testing.T) {
 				hosp := fakes.NewHospital(t, c.option)
 				w, e := from(t, hosp, "hankou", "his/dc-a")
@@ -147,6 +162,7 @@ func TestFaultsOverTLS(t *testing.T) {
 	for name, c := range protocols {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			bubbles(t, name)
 			synctest.Test(t, func(t *testing.T) {
 				hosp := fakes.NewHospital(t, c.option)
 				w, e := from(t, hosp, "hankou", "his/dc-a")
@@ -186,6 +202,7 @@ func TestSilenceOverTLS(t *testing.T) {
 	for name, c := range protocols {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			bubbles(t, name)
 			synctest.Test(t, func(t *testing.T) {
 				hosp := fakes.NewHospital(t, c.option)
 				w, e := from(t, hosp, "hankou", "his/dc-a")
@@ -214,6 +231,7 @@ func TestConnectionClose(t *testing.T) {
 	for name, option := range with {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			bubbles(t, name)
 			synctest.Test(t, func(t *testing.T) {
 				hosp := fakes.NewHospital(t, option)
 				w, e := from(t, hosp, "hankou", "his/dc-a")
