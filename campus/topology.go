@@ -26,12 +26,14 @@ type (
 	EndpointID string
 )
 
-// The four core systems. Others may be named freely.
+// The four core systems, and the one that holds imaging orders, slots and reports
+// beside a PACS. Others may be named freely.
 const (
 	HIS  SystemID = "his"
 	EMR  SystemID = "emr"
 	LIS  SystemID = "lis"
 	PACS SystemID = "pacs"
+	RIS  SystemID = "ris"
 )
 
 // Description is a hospital group as plain data, the input of [New].
@@ -63,6 +65,10 @@ type Campus struct {
 	Home DataCenterID
 	// Environment is the one its calls prefer; empty where there are none.
 	Environment EnvironmentID
+	// PatientIssuer is the identifier system of the patient numbers it issues
+	// (PatientID.Issuer). Where calls ask across campuses, one that has an issuer of its
+	// own is asked only by a number of that issuer; empty means by whatever number there is.
+	PatientIssuer string
 }
 
 // Role says what a data centre is for.
@@ -166,6 +172,8 @@ type Endpoint struct {
 	HTTP2 bool `yaml:"http2"`
 	// AllowPlainHTTP permits an http URL that is not on the loopback interface.
 	AllowPlainHTTP bool
+	// DICOMweb is how the server speaks that, where it does.
+	DICOMweb DICOMweb `yaml:"dicomweb"`
 	// Contract is what the server was proved to honour.
 	Contract Contract
 
@@ -174,6 +182,23 @@ type Endpoint struct {
 	aliases []*url.URL
 	store   *Store
 	role    Role
+}
+
+// DICOMweb is what differs from one DICOMweb server (PS3.18) to another. The zero
+// value is one that follows the standard and names the issuer of each number.
+type DICOMweb struct {
+	// RawQuery is for a server that does not percent-decode a query's values: they are
+	// sent to it as they are.
+	RawQuery bool
+	// PatientIssuer is the issuer (PatientID.Issuer) of the patient IDs that the server
+	// holds without one (0010,0021). Empty means nobody's: such are not taken for
+	// anybody's.
+	PatientIssuer string
+	// AccessionIssuer is the same of accession numbers (0008,0051).
+	AccessionIssuer string
+	// IssuerNames are the server's own words for issuers; one that is missing is called
+	// by itself.
+	IssuerNames map[string]string
 }
 
 // Front is what stands at an endpoint's address.

@@ -72,6 +72,7 @@ func clone(d Description) Description {
 		e := &d.Endpoints[i]
 		e.Aliases, e.Campuses = slices.Clone(e.Aliases), slices.Clone(e.Campuses)
 		e.Contract.NotExecuted = slices.Clone(e.Contract.NotExecuted)
+		e.DICOMweb.IssuerNames = maps.Clone(e.DICOMweb.IssuerNames)
 	}
 	return d
 }
@@ -202,6 +203,7 @@ func (c *checker) dataCenter(i int) {
 
 func (c *checker) campus(i int) {
 	x, place := &c.d.Campuses[i], fmt.Sprintf("campuses[%d]", i)
+	c.issuer(place+".patientIssuer", x.PatientIssuer)
 	refers(c, place+".organization", x.Organization, c.organizations, "organization")
 	if refers(c, place+".home", x.Home, c.centers, "data centre") && c.d.DataCenters[c.centers[x.Home]].Role == Standby {
 		c.fault(place+".home", "%q is a standby; a campus's home must be active", x.Home)
@@ -309,10 +311,34 @@ func (c *checker) endpoint(i int) {
 		c.fault(place+".http2", "needs an https url")
 	}
 	c.path(place+".healthPath", x.HealthPath)
+	c.dicomweb(place+".dicomweb", x.DICOMweb)
 	x.base = c.url(place+".url", x.URL, x.AllowPlainHTTP)
 	x.aliases = nil
 	for j, alias := range x.Aliases {
 		x.aliases = append(x.aliases, c.url(fmt.Sprintf("%s.aliases[%d]", place, j), alias, true))
+	}
+}
+
+// dicomweb: two issuers of one name would make two people one.
+func (c *checker) dicomweb(place string, d DICOMweb) {
+	c.issuer(place+".patientIssuer", d.PatientIssuer)
+	c.issuer(place+".accessionIssuer", d.AccessionIssuer)
+	seen := map[string]bool{}
+	for _, issuer := range slices.Sorted(maps.Keys(d.IssuerNames)) {
+		name := d.IssuerNames[issuer]
+		c.issuer(place+".issuerNames", issuer)
+		c.issuer(place+".issuerNames", name)
+		if name == "" || seen[name] || (d.IssuerNames[name] != "" && name != issuer) {
+			c.fault(place+".issuerNames", "%q must be the name of one issuer", name)
+		}
+		seen[name] = true
+	}
+}
+
+// issuer checks an identifier system, which must not change a search.
+func (c *checker) issuer(place, text string) {
+	if len(text) > 256 || strings.ContainsAny(text, "|\\,$\n\r\x00") {
+		c.fault(place, "must be an identifier system of at most 256 characters and none of | , \\ $")
 	}
 }
 

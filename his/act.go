@@ -12,6 +12,7 @@ import (
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/internal/verb"
 )
 
 // act is one taking of a slot: a hold or a booking.
@@ -31,18 +32,18 @@ type act struct {
 }
 
 func (a *act) take(ctx context.Context, opts []hospital.WriteOption) (Booking, error) {
-	return hospital.Write(ctx, a.client.client, write(a.name), a.number, a.send, a.find, with(opts, a.patient)...)
+	return hospital.Write(ctx, a.client.client, write(a.name), a.number, a.send, a.find, verb.About(opts, a.patient)...)
 }
 
 func (a *act) check() error {
-	if err := checkNumber(a.number); err != nil {
+	if err := verb.CheckNumber(a.number); err != nil {
 		return err
 	}
 	if err := a.patient.Validate(); err != nil {
 		return err
 	}
 	if a.hold != "" {
-		if err := checkNumber(a.hold); err != nil {
+		if err := verb.CheckNumber(a.hold); err != nil {
 			return err
 		}
 	}
@@ -50,9 +51,9 @@ func (a *act) check() error {
 		return hospital.Refuse(hospital.ErrInvalidArgument, "Systems.Hold and Systems.Booking must differ")
 	}
 	if a.window != nil {
-		return needs(a.window.Schedule)
+		return verb.Needs(a.window.Schedule, campus.HIS)
 	}
-	return needs(a.slot)
+	return verb.Needs(a.slot, campus.HIS)
 }
 
 // send looks first (the act may have been done before a crash), then writes.
@@ -73,7 +74,7 @@ func (a *act) begin(ctx context.Context, f *fhir.Client) (hospital.Found[*r4.Pat
 	if done, err := a.find(ctx, f); hospital.CodeOf(err) != hospital.ErrNotFound {
 		return nobody, done, err
 	}
-	patient, err := findPatient(ctx, f, a.patient)
+	patient, err := verb.FindPatient(ctx, f, a.patient)
 	return patient, Booking{}, err
 }
 
@@ -169,7 +170,7 @@ func (a *act) rivals(ctx context.Context, f *fhir.Client, mine Booking, slot str
 // yields: will the rival give way? It looks after it is written, so one written
 // later sees mine. Whoever may be earlier, or has gone further, stays.
 func yields(rival, mine Booking) bool {
-	return rival.Resource.Status == mine.Resource.Status && !updated(mine).IsZero() && updated(rival).After(updated(mine))
+	return rival.Resource.Status == mine.Resource.Status && !verb.Updated(mine.Resource).IsZero() && verb.Updated(rival.Resource).After(verb.Updated(mine.Resource))
 }
 
 // contract is what the endpoint that answered honours.
@@ -224,7 +225,7 @@ func (a *act) appointment(patient string, slot *r4.Slot) *r4.Appointment {
 		}},
 	}
 	if !a.until.IsZero() {
-		out.Extension = []r4.Extension{{URL: HoldUntilURL, ValueInstant: instant(a.until)}}
+		out.Extension = []r4.Extension{{URL: HoldUntilURL, ValueInstant: verb.Instant(a.until)}}
 	}
 	return out
 }
@@ -261,10 +262,10 @@ func (a *act) find(ctx context.Context, f *fhir.Client) (Booking, error) {
 // cancelled names an act that is over.
 func (a *act) compare(ctx context.Context, f *fhir.Client, found Booking) error {
 	ctx = hospital.SameStore(ctx, found.Origin)
-	patient, err := findPatient(ctx, f, a.patient)
+	patient, err := verb.FindPatient(ctx, f, a.patient)
 	switch {
 	case err != nil:
-		return noPatient(err)
+		return verb.NoPatient(err)
 	case !a.client.isFor(found, patient.Resource.ID):
 		return hospital.ErrNumberReused
 	case over(found.Resource.Status):
@@ -312,7 +313,7 @@ func (a *act) same(ctx context.Context, f *fhir.Client, found Booking) (bool, er
 	if a.window == nil {
 		return a.slot.Resource != nil && found.Origin.Store == a.slot.Origin.Store && a.client.usesSlot(found, a.slot.Resource.ID), nil
 	}
-	if !within(found.Resource.Start, a.window.From, a.window.To) || len(found.Resource.Slot) != 1 {
+	if !verb.Within(found.Resource.Start, a.window.From, a.window.To) || len(found.Resource.Slot) != 1 {
 		return false, nil
 	}
 	slot, err := a.client.slotOf(ctx, f, found, &found.Resource.Slot[0])
@@ -330,7 +331,7 @@ func (a *act) sendAny(ctx context.Context, f *fhir.Client) (Booking, error) {
 	if err != nil || done.Resource != nil {
 		return done, err
 	}
-	free, err := collect(a.client.slots(ctx, f, a.window.Schedule, a.window.From, a.window.To, r4.SlotStatusFree), maxSlots)
+	free, err := verb.Collect(a.client.slots(ctx, f, a.window.Schedule, a.window.From, a.window.To, r4.SlotStatusFree), maxSlots)
 	if err != nil {
 		return Booking{}, err
 	}

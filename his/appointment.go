@@ -11,6 +11,7 @@ import (
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/internal/verb"
 )
 
 func over(status string) bool {
@@ -38,11 +39,11 @@ func expired(a *r4.Appointment, now time.Time) bool {
 // when all are over, one of those. Two live ones of the same patient, which a
 // server that looks, then inserts can make, are settled where that is allowed.
 func (c *Client) appointment(ctx context.Context, f *fhir.Client, system, number string, id campus.PatientID, settle bool) (Booking, error) {
-	if err := checkNumber(number); err != nil {
+	if err := verb.CheckNumber(number); err != nil {
 		return Booking{}, err
 	}
-	list, err := collect(search(ctx, f, fhir.For(fhir.Identifier[*r4.Appointment](system, number)),
-		func(a *r4.Appointment, _ hospital.Origin) bool { return r4.HasIdentifier(a.Identifier, system, number) }), maxSame)
+	list, err := verb.Collect(verb.Search(ctx, f, fhir.For(fhir.Identifier[*r4.Appointment](system, number)),
+		func(a *r4.Appointment, _ hospital.Origin) bool { return r4.HasIdentifier(a.Identifier, system, number) }), verb.MaxSame)
 	if err != nil {
 		return Booking{}, err
 	}
@@ -74,20 +75,20 @@ var errTwoLive = hospital.Refuse(hospital.ErrConflict, "two live appointments ca
 // the earliest. What has gone beyond booked is never ended, nor is anything where
 // it cannot be told that both are of one moment, as a repetition makes them.
 func (c *Client) settle(ctx context.Context, f *fhir.Client, live []Booking, id campus.PatientID) (Booking, error) {
-	patient, err := findPatient(hospital.SameStore(ctx, live[0].Origin), f, id)
+	patient, err := verb.FindPatient(hospital.SameStore(ctx, live[0].Origin), f, id)
 	if err != nil {
-		return Booking{}, noPatient(err)
+		return Booking{}, verb.NoPatient(err)
 	}
 	if slices.ContainsFunc(live, func(b Booking) bool { return !c.isFor(b, patient.Resource.ID) }) {
 		return Booking{}, hospital.ErrNumberReused
 	}
 	slices.SortFunc(live, func(a, b Booking) int {
-		return cmp.Or(progress(b)-progress(a), updated(a).Compare(updated(b)))
+		return cmp.Or(progress(b)-progress(a), verb.Updated(a.Resource).Compare(verb.Updated(b.Resource)))
 	})
 	window := c.contract(live[0].Origin).MaxRun() + clockMargin
 	for _, b := range live[1:] {
-		apart := updated(b).Sub(updated(live[0])).Abs()
-		if progress(b) > 1 || updated(b).IsZero() || updated(live[0]).IsZero() || apart > window || (apart == 0 && progress(b) == progress(live[0])) {
+		apart := verb.Updated(b.Resource).Sub(verb.Updated(live[0].Resource)).Abs()
+		if progress(b) > 1 || verb.Updated(b.Resource).IsZero() || verb.Updated(live[0].Resource).IsZero() || apart > window || (apart == 0 && progress(b) == progress(live[0])) {
 			return Booking{}, errTwoLive
 		}
 	}
@@ -114,27 +115,10 @@ func progress(b Booking) int {
 	return 2
 }
 
-// noPatient: an act of a patient who does not exist is somebody else's.
-func noPatient(err error) error {
-	if hospital.CodeOf(err) == hospital.ErrNotFound {
-		return hospital.ErrNumberReused
-	}
-	return err
-}
-
-// updated is when the server wrote the version, the zero time if it does not say.
-func updated(b Booking) time.Time {
-	if b.Resource.Meta == nil {
-		return time.Time{}
-	}
-	at, _ := time.Parse(time.RFC3339, b.Resource.Meta.LastUpdated)
-	return at
-}
-
 // live collects the Appointments of a search that are not over.
 func (c *Client) live(ctx context.Context, f *fhir.Client, q fhir.Query, check func(Booking) bool) ([]Booking, error) {
-	all := search(ctx, f, q, func(a *r4.Appointment, o hospital.Origin) bool { return check(Booking{Resource: a, Origin: o}) })
-	return collect(only(all, func(a *r4.Appointment) bool { return !over(a.Status) }), maxSame)
+	all := verb.Search(ctx, f, q, func(a *r4.Appointment, o hospital.Origin) bool { return check(Booking{Resource: a, Origin: o}) })
+	return verb.Collect(verb.Only(all, func(a *r4.Appointment) bool { return !over(a.Status) }), verb.MaxSame)
 }
 
 // usedByOthers: does a live Appointment beside this one have the slot, which is in
@@ -180,7 +164,7 @@ func (c *Client) currentSlot(ctx context.Context, f *fhir.Client, seen hospital.
 	typ, id, ok := c.client.Local(seen.Origin, refOf(seen.Resource.Schedule))
 	switch {
 	case origin.Store != seen.Origin.Store,
-		!sameTime(slot.Start, seen.Resource.Start), !sameTime(slot.End, seen.Resource.End),
+		!verb.SameTime(slot.Start, seen.Resource.Start), !verb.SameTime(slot.End, seen.Resource.End),
 		!ok, !c.client.Names(origin, slot.Schedule, typ, id):
 		return nil, hospital.Refuse(hospital.ErrConflict, "the slot is not what it was when it was read")
 	}
@@ -195,12 +179,6 @@ func gone(err error) error {
 	return err
 }
 
-// within: instants have no fractions on the wire, so from counts from its second.
-func within(instant string, from, to time.Time) bool {
-	at, err := time.Parse(time.RFC3339, instant)
-	return err == nil && !at.Before(from.Truncate(time.Second)) && at.Before(to)
-}
-
 func refOf(r *r4.Reference) string {
 	if r == nil {
 		return ""
@@ -208,17 +186,11 @@ func refOf(r *r4.Reference) string {
 	return r.Reference
 }
 
-func sameTime(a, b string) bool {
-	ta, err := time.Parse(time.RFC3339, a)
-	tb, err2 := time.Parse(time.RFC3339, b)
-	return err == nil && err2 == nil && ta.Equal(tb)
-}
-
 // commit sends the transaction and takes the Appointment, entry number i, from its answer.
 func (c *Client) commit(ctx context.Context, f *fhir.Client, i int, entries ...r4.BundleEntry) (*r4.Bundle, Booking, error) {
 	for _, e := range entries {
 		if e.Request == nil {
-			return nil, Booking{}, errUnguarded
+			return nil, Booking{}, verb.ErrUnguarded
 		}
 	}
 	answer, resp, err := fhir.Transaction(ctx, f, &r4.Bundle{Type: r4.BundleTypeTransaction, Entry: entries})
@@ -231,6 +203,3 @@ func (c *Client) commit(ctx context.Context, f *fhir.Client, i int, entries ...r
 	}
 	return answer, Booking{Resource: appointment, Origin: hospital.OriginOf(resp)}, nil
 }
-
-// errUnguarded: a server that names no version gives nothing to guard with.
-var errUnguarded = hospital.Refuse(hospital.ErrUnexpectedAnswer, "a record without version cannot be guarded")

@@ -7,6 +7,7 @@ import (
 	"github.com/hospital-go/hospital"
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/internal/verb"
 )
 
 // HoldUntilURL is the extension of a proposed Appointment that says when its
@@ -85,5 +86,5 @@ func (c *Client) HoldAny(ctx context.Context, r HoldAnyRequest, opts ...hospital
 		client: c, name: "Hold", system: c.systems.Hold, number: r.Number, patient: r.Patient, window: &r,
 		status: r4.AppointmentStatusProposed, slotStatus: r4.SlotStatusBusyTentative, until: r.Until,
 	}
-	return hospital.Write(ctx, c.client, write("HoldAny"), r.Number, a.sendAny, a.find, with(opts, r.Patient)...)
+	return hospital.Write(ctx, c.client, write("HoldAny"), r.Number, a.sendAny, a.find, verb.About(opts, r.Patient)...)
 }

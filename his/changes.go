@@ -9,6 +9,7 @@ import (
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/internal/verb"
 )
 
 // Booking (查预约) reads the booking that carries Number, for this patient:
@@ -29,7 +30,7 @@ func (c *Client) owned(ctx context.Context, f *fhir.Client, system, number strin
 	if err != nil {
 		return Booking{}, "", err
 	}
-	patient, err := findPatient(hospital.SameStore(ctx, found.Origin), f, id)
+	patient, err := verb.FindPatient(hospital.SameStore(ctx, found.Origin), f, id)
 	switch {
 	case hospital.CodeOf(err) == hospital.ErrNotFound:
 		return Booking{}, "", hospital.ErrWrongPatient // the booking exists, the patient does not
@@ -72,7 +73,7 @@ type ending struct {
 }
 
 func (e *ending) run(ctx context.Context, opts []hospital.WriteOption) (Booking, error) {
-	return hospital.Write(ctx, e.client.client, write(e.name), e.number, e.send, e.find, with(opts, e.patient)...)
+	return hospital.Write(ctx, e.client.client, write(e.name), e.number, e.send, e.find, verb.About(opts, e.patient)...)
 }
 
 func (e *ending) send(ctx context.Context, f *fhir.Client) (Booking, error) {
@@ -168,7 +169,7 @@ type RescheduleRequest struct {
 // hospital.ErrConflict and changes nothing.
 func (c *Client) Reschedule(ctx context.Context, r RescheduleRequest, opts ...hospital.WriteOption) (Booking, error) {
 	m := &move{client: c, RescheduleRequest: r}
-	return hospital.Write(ctx, c.client, write("Reschedule"), r.Number, m.send, m.find, with(opts, r.Patient)...)
+	return hospital.Write(ctx, c.client, write("Reschedule"), r.Number, m.send, m.find, verb.About(opts, r.Patient)...)
 }
 
 type move struct {
@@ -177,10 +178,10 @@ type move struct {
 }
 
 func (m *move) check() error {
-	if err := needs(m.From); err != nil {
+	if err := verb.Needs(m.From, campus.HIS); err != nil {
 		return err
 	}
-	if err := needs(m.To); err != nil {
+	if err := verb.Needs(m.To, campus.HIS); err != nil {
 		return err
 	}
 	if m.From.Origin.Store != m.To.Origin.Store || m.From.Resource.ID == m.To.Resource.ID {
@@ -257,7 +258,7 @@ func (c *Client) ReleaseExpired(ctx context.Context, schedule hospital.Found[*r4
 	}
 	freed := 0
 	// All of them first: a search whose result shrinks between its pages skips some.
-	held, err := collect(hospital.Stream(ctx, c.client, op("HeldSlots", hospital.Strong, hospital.List), c.heldSlots(schedule, from, to), read...), maxSlots)
+	held, err := verb.Collect(hospital.Stream(ctx, c.client, op("HeldSlots", hospital.Strong, hospital.List), c.heldSlots(schedule, from, to), read...), maxSlots)
 	if err != nil {
 		return 0, err
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/internal/verb"
 )
 
 // The class of an outpatient's Encounter.
@@ -22,7 +23,7 @@ const (
 // that is not booked is hospital.ErrConflict.
 func (c *Client) CheckIn(ctx context.Context, number string, patient campus.PatientID, opts ...hospital.WriteOption) (hospital.Found[*r4.Encounter], error) {
 	v := &visit{client: c, number: number, patient: patient}
-	return hospital.Write(ctx, c.client, write("CheckIn"), number, v.send, v.find, with(opts, patient)...)
+	return hospital.Write(ctx, c.client, write("CheckIn"), number, v.send, v.find, verb.About(opts, patient)...)
 }
 
 type visit struct {
@@ -75,10 +76,10 @@ func (v *visit) of(ctx context.Context, f *fhir.Client, found Booking, patient s
 		return encounter{}, hospital.ErrNotFound
 	}
 	q := fhir.For(fhir.EncounterAppointment.Is(found.Resource.ID))
-	all := search(ctx, f, q, func(e *r4.Encounter, o hospital.Origin) bool {
+	all := verb.Search(ctx, f, q, func(e *r4.Encounter, o hospital.Origin) bool {
 		return v.mine(encounter{Resource: e, Origin: o}, found, patient)
 	})
-	return one(only(all, func(e *r4.Encounter) bool {
+	return verb.One(verb.Only(all, func(e *r4.Encounter) bool {
 		return r4.HasIdentifier(e.Identifier, v.client.systems.Visit, v.number) && e.Status != r4.EncounterStatusPlanned &&
 			e.Status != r4.EncounterStatusCancelled && e.Status != r4.EncounterStatusEnteredInError
 	}), hospital.ErrConflict)

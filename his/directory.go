@@ -9,6 +9,7 @@ import (
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/internal/verb"
 )
 
 // The coding that makes an Organization a department.
@@ -25,7 +26,7 @@ func (c *Client) Departments(ctx context.Context, opts ...hospital.ReadOption) i
 	q := fhir.For(fhir.OrganizationType.Is(DepartmentSystem, DepartmentCode))
 	return hospital.Stream(ctx, c.client, op("Departments", hospital.Any, hospital.List),
 		func(ctx context.Context, f *fhir.Client) iter.Seq2[hospital.Found[*r4.Organization], error] {
-			return search(ctx, f, q, isDepartment)
+			return verb.Search(ctx, f, q, isDepartment)
 		}, opts...)
 }
 
@@ -51,8 +52,8 @@ type Doctor struct {
 func (c *Client) Doctors(ctx context.Context, department hospital.Found[*r4.Organization], opts ...hospital.ReadOption) iter.Seq2[hospital.Found[Doctor], error] {
 	return hospital.Stream(ctx, c.client, op("Doctors", hospital.Any, hospital.List),
 		func(ctx context.Context, f *fhir.Client) iter.Seq2[hospital.Found[Doctor], error] {
-			if err := needs(department); err != nil {
-				return fail[Doctor](err)
+			if err := verb.Needs(department, campus.HIS); err != nil {
+				return verb.Fail[Doctor](err)
 			}
 			q := fhir.For(fhir.PractitionerRoleOrganization.Is(department.Resource.ID), fhir.PractitionerRolePractitioner.Include())
 			return c.doctors(hospital.SameStore(ctx, department.Origin), f, q, department.Resource.ID)
@@ -63,7 +64,7 @@ func (c *Client) doctors(ctx context.Context, f *fhir.Client, q fhir.Query, depa
 	return func(yield func(hospital.Found[Doctor], error) bool) {
 		for page, err := range fhir.Search(ctx, f, q) {
 			if err != nil {
-				yield(hospital.Found[Doctor]{}, noRoute(err))
+				yield(hospital.Found[Doctor]{}, verb.NoRoute(err))
 				return
 			}
 			for _, r := range page.Matches {
@@ -108,11 +109,11 @@ func (c *Client) Schedules(ctx context.Context, doctor hospital.Found[Doctor], f
 	return hospital.Stream(ctx, c.client, op("Schedules", hospital.Any, hospital.List),
 		func(ctx context.Context, f *fhir.Client) iter.Seq2[hospital.Found[*r4.Schedule], error] {
 			if doctor.Resource.Role == nil || !from.Before(to) {
-				return fail[*r4.Schedule](hospital.Refuse(hospital.ErrInvalidArgument, "a doctor from Doctors and a time span"))
+				return verb.Fail[*r4.Schedule](hospital.Refuse(hospital.ErrInvalidArgument, "a doctor from Doctors and a time span"))
 			}
 			q := fhir.For(fhir.ScheduleRole.Is(doctor.Resource.Role.ID), fhir.ScheduleDate.From(from), fhir.ScheduleDate.Before(to))
-			return search(hospital.SameStore(ctx, doctor.Origin), f, q, func(s *r4.Schedule, o hospital.Origin) bool {
-				if !meets(s.PlanningHorizon, from, to) {
+			return verb.Search(hospital.SameStore(ctx, doctor.Origin), f, q, func(s *r4.Schedule, o hospital.Origin) bool {
+				if !verb.Meets(s.PlanningHorizon, from, to) {
 					return false
 				}
 				for i := range s.Actor {
@@ -135,41 +136,16 @@ func (c *Client) FreeSlots(ctx context.Context, schedule hospital.Found[*r4.Sche
 }
 
 func (c *Client) slots(ctx context.Context, f *fhir.Client, schedule hospital.Found[*r4.Schedule], from, to time.Time, status string) iter.Seq2[hospital.Found[*r4.Slot], error] {
-	if err := needs(schedule); err != nil {
-		return fail[*r4.Slot](err)
+	if err := verb.Needs(schedule, campus.HIS); err != nil {
+		return verb.Fail[*r4.Slot](err)
 	}
 	if !from.Before(to) {
-		return fail[*r4.Slot](hospital.Refuse(hospital.ErrInvalidArgument, "from must be before to"))
+		return verb.Fail[*r4.Slot](hospital.Refuse(hospital.ErrInvalidArgument, "from must be before to"))
 	}
 	id := schedule.Resource.ID
 	q := fhir.For(fhir.SlotSchedule.Is(id), fhir.SlotStart.From(from), fhir.SlotStart.Before(to), fhir.SlotStatus.In(status))
-	found := search(hospital.SameStore(ctx, schedule.Origin), f, q, func(s *r4.Slot, o hospital.Origin) bool {
-		return c.client.Names(o, s.Schedule, "Schedule", id) && within(s.Start, from, to)
+	found := verb.Search(hospital.SameStore(ctx, schedule.Origin), f, q, func(s *r4.Slot, o hospital.Origin) bool {
+		return c.client.Names(o, s.Schedule, "Schedule", id) && verb.Within(s.Start, from, to)
 	})
-	return only(found, func(s *r4.Slot) bool { return s.Status == status })
-}
-
-// meets: does the period overlap [from, to)? What cannot be told does not speak against it.
-func meets(p *r4.Period, from, to time.Time) bool {
-	if p == nil {
-		return true
-	}
-	start, err := time.Parse(time.RFC3339, p.Start)
-	end, err2 := time.Parse(time.RFC3339, p.End)
-	return (err != nil || start.Before(to)) && (err2 != nil || !end.Before(from.Truncate(time.Second)))
-}
-
-// china is the group's time zone: servers take a bare day for their own.
-var china = time.FixedZone("+08:00", 8*60*60)
-
-// instant writes a time with seconds and zone, which every server understands.
-func instant(t time.Time) string { return t.In(china).Format(time.RFC3339) }
-
-// needs checks that a Found came from a verb of this package.
-func needs[T r4.Resource](found hospital.Found[T]) error {
-	var none T
-	if any(found.Resource) == any(none) || found.Origin.Store == "" || found.Origin.System != campus.HIS || !fhir.ValidID(found.Resource.ResourceID()) {
-		return hospital.Refuse(hospital.ErrInvalidArgument, "pass what a verb of this package returned")
-	}
-	return nil
+	return verb.Only(found, func(s *r4.Slot) bool { return s.Status == status })
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/hospital-go/hospital"
 	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/internal/verb"
 )
 
 type slotSeq = iter.Seq2[hospital.Found[*r4.Slot], error]
@@ -29,7 +30,7 @@ func (c *Client) concernsPatients(ctx context.Context, b Booking) {
 			continue
 		}
 		if typ, id, ok := c.client.Local(b.Origin, p.Actor.Reference); ok && typ == "Patient" {
-			hospital.Concerns(ctx, byRecord(b.Origin, id))
+			hospital.Concerns(ctx, verb.ByRecord(b.Origin, id))
 		}
 	}
 }
@@ -69,8 +70,8 @@ func (c *Client) releaseExpired(ctx context.Context, slot hospital.Found[*r4.Slo
 // holdsOf yields the proposed appointments of a slot.
 func (c *Client) holdsOf(ctx context.Context, f *fhir.Client, slot string) iter.Seq2[Booking, error] {
 	q := fhir.For(fhir.AppointmentSlot.Is(slot), fhir.AppointmentStatus.In(r4.AppointmentStatusProposed))
-	found := search(ctx, f, q, func(a *r4.Appointment, o hospital.Origin) bool {
+	found := verb.Search(ctx, f, q, func(a *r4.Appointment, o hospital.Origin) bool {
 		return c.usesSlot(Booking{Resource: a, Origin: o}, slot)
 	})
-	return only(found, func(a *r4.Appointment) bool { return a.Status == r4.AppointmentStatusProposed })
+	return verb.Only(found, func(a *r4.Appointment) bool { return a.Status == r4.AppointmentStatusProposed })
 }

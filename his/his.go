@@ -1,15 +1,11 @@
 package his
 
 import (
-	"context"
 	"errors"
-	"iter"
-	"slices"
 
 	"github.com/hospital-go/hospital"
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/fhir"
-	"github.com/hospital-go/hospital/fhir/r4"
 )
 
 // Systems are the identifier systems under which Numbers are stored.
@@ -119,99 +115,3 @@ func write(name string) hospital.Op {
 		Repeat: hospital.Guarded, Class: hospital.WriteClass,
 	}
 }
-
-// maxNumber is how long a Number may be.
-const maxNumber = 32
-
-func checkNumber(number string) error {
-	if number == "" || len(number) > maxNumber || fhir.Token("s", number) == "" {
-		return hospital.Refuse(hospital.ErrInvalidArgument, "a Number has 1 to 32 characters and none of | , \\ $")
-	}
-	return nil
-}
-
-// search yields the matches of one search as Founds, each of which check must
-// accept: a server that ignores a filter returns everyone.
-func search[T r4.Resource](ctx context.Context, f *fhir.Client, q fhir.Query, check func(T, hospital.Origin) bool) iter.Seq2[hospital.Found[T], error] {
-	return func(yield func(hospital.Found[T], error) bool) {
-		var none hospital.Found[T]
-		for page, err := range fhir.Search(ctx, f, q) {
-			if err != nil {
-				yield(none, noRoute(err))
-				return
-			}
-			origin := hospital.OriginOf(page.Response)
-			for _, r := range page.Matches {
-				item, err := r4.As[T](r)
-				if err != nil || !check(item, origin) {
-					yield(none, hospital.ErrFilterIgnored)
-					return
-				}
-				if !yield(hospital.Found[T]{Resource: item, Origin: origin}, nil) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// noRoute: a search that finds nothing says so with an empty page. 404 means that
-// the server does not know the route, which must not be taken for an absence.
-func noRoute(err error) error {
-	if errors.Is(err, fhir.ErrNotFound) || errors.Is(err, fhir.ErrGone) {
-		return hospital.Refuse(hospital.ErrUnexpectedAnswer, "the server does not know the search")
-	}
-	return err
-}
-
-// only drops what does not hold. It is for what may change between the search and
-// the page that shows it, such as a slot's status: no sign of an ignored filter.
-func only[T r4.Resource](items iter.Seq2[hospital.Found[T], error], holds func(T) bool) iter.Seq2[hospital.Found[T], error] {
-	return func(yield func(hospital.Found[T], error) bool) {
-		for item, err := range items {
-			if err == nil && !holds(item.Resource) {
-				continue
-			}
-			if !yield(item, err) {
-				return
-			}
-		}
-	}
-}
-
-// collect gathers at most limit items; more are an error.
-func collect[T any](items iter.Seq2[hospital.Found[T], error], limit int) ([]hospital.Found[T], error) {
-	var out []hospital.Found[T]
-	for item, err := range items {
-		switch {
-		case err != nil:
-			return nil, err
-		case len(out) == limit:
-			return nil, hospital.Refuse(hospital.ErrUnexpectedAnswer, "far more than can be")
-		}
-		out = append(out, item)
-	}
-	return out, nil
-}
-
-// one returns the only item, ErrNotFound for none, many for several.
-func one[T r4.Resource](items iter.Seq2[hospital.Found[T], error], many hospital.Code) (hospital.Found[T], error) {
-	list, err := collect(items, maxSame)
-	switch {
-	case err != nil:
-		return hospital.Found[T]{}, err
-	case len(list) == 0:
-		return hospital.Found[T]{}, hospital.ErrNotFound
-	case len(list) > 1:
-		return hospital.Found[T]{}, many
-	}
-	return list[0], nil
-}
-
-// with says whom a write is about.
-func with(opts []hospital.WriteOption, patient campus.PatientID) []hospital.WriteOption {
-	return append(slices.Clip(opts), hospital.Concerning(patient))
-}
-
-// maxSame bounds how many resources of one identifier are looked at.
-const maxSame = 16

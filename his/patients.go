@@ -12,6 +12,7 @@ import (
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/internal/verb"
 )
 
 // Patient (患者查询) reads the one patient with this PatientID. hospital.ErrNotFound
@@ -20,43 +21,8 @@ import (
 func (c *Client) Patient(ctx context.Context, id campus.PatientID, opts ...hospital.ReadOption) (hospital.Found[*r4.Patient], error) {
 	return hospital.Read(ctx, c.client, op("Patient", hospital.Session, hospital.Quick),
 		func(ctx context.Context, f *fhir.Client) (hospital.Found[*r4.Patient], error) {
-			return findPatient(ctx, f, id)
+			return verb.FindPatient(ctx, f, id)
 		}, append(slices.Clip(opts), hospital.Concerning(id))...)
-}
-
-// findPatient finds exactly one record that carries the identifier.
-func findPatient(ctx context.Context, f *fhir.Client, id campus.PatientID) (hospital.Found[*r4.Patient], error) {
-	if err := id.Validate(); err != nil {
-		return hospital.Found[*r4.Patient]{}, err
-	}
-	found, err := one(search(ctx, f, fhir.For(fhir.Identifier[*r4.Patient](id.Issuer, id.Value)),
-		func(p *r4.Patient, _ hospital.Origin) bool {
-			return r4.HasIdentifier(p.Identifier, id.Issuer, id.Value)
-		}),
-		hospital.ErrAmbiguousPatient)
-	if err != nil {
-		return found, err
-	}
-	return found, inUse(found.Resource, id)
-}
-
-// inUse refuses records that stand for nobody any more: merged into another,
-// inactive, or with this number withdrawn.
-func inUse(p *r4.Patient, id campus.PatientID) error {
-	for i := range p.Link {
-		if p.Link[i].Type == r4.LinkTypeReplacedBy {
-			return hospital.Refuse(hospital.ErrRefused, "the record was merged into another; use that patient's number")
-		}
-	}
-	if p.Active != nil && !*p.Active {
-		return hospital.Refuse(hospital.ErrRefused, "the patient's record is inactive")
-	}
-	for i := range p.Identifier {
-		if n := &p.Identifier[i]; n.System == id.Issuer && n.Value == id.Value && n.Use == r4.IdentifierUseOld {
-			return hospital.Refuse(hospital.ErrRefused, "the patient's number was withdrawn")
-		}
-	}
-	return nil
 }
 
 // PatientQuery finds patients by what people know. At least one field is needed;
@@ -77,33 +43,13 @@ func (c *Client) FindPatients(ctx context.Context, q PatientQuery, opts ...hospi
 	return hospital.Stream(ctx, c.client, op("FindPatients", hospital.Session, hospital.List),
 		func(ctx context.Context, f *fhir.Client) iter.Seq2[hospital.Found[*r4.Patient], error] {
 			if err := q.check(); err != nil {
-				return fail[*r4.Patient](err)
+				return verb.Fail[*r4.Patient](err)
 			}
-			return search(ctx, f, fhir.For(q.filters()...), func(p *r4.Patient, o hospital.Origin) bool {
-				hospital.Concerns(ctx, named(p, o)) // whoever was shown is in the audit
+			return verb.Search(ctx, f, fhir.For(q.filters()...), func(p *r4.Patient, o hospital.Origin) bool {
+				hospital.Concerns(ctx, verb.Named(p, o)) // whoever was shown is in the audit
 				return q.matches(p, o)
 			})
 		}, opts...)
-}
-
-func fail[T any](err error) iter.Seq2[hospital.Found[T], error] {
-	return func(yield func(hospital.Found[T], error) bool) { yield(hospital.Found[T]{}, err) }
-}
-
-// named is a number of the patient's for the audit; one who has none is named by
-// the record itself.
-func named(p *r4.Patient, o hospital.Origin) campus.PatientID {
-	for i := range p.Identifier {
-		if n := &p.Identifier[i]; n.System != "" && n.Value != "" && n.Use != r4.IdentifierUseOld {
-			return campus.PatientID{Issuer: n.System, Value: n.Value}
-		}
-	}
-	return byRecord(o, p.ID)
-}
-
-// byRecord names a patient of whom only the record is known, in one Store.
-func byRecord(o hospital.Origin, id string) campus.PatientID {
-	return campus.PatientID{Issuer: "urn:hospital-go:store:" + string(o.Store), Value: id}
 }
 
 func (q PatientQuery) filters() []fhir.Filter[*r4.Patient] {
@@ -191,7 +137,7 @@ func (c *Client) Register(ctx context.Context, r RegisterRequest, opts ...hospit
 		if err := r.check(); err != nil {
 			return hospital.Found[*r4.Patient]{}, err
 		}
-		found, err := findPatient(ctx, f, r.ID)
+		found, err := verb.FindPatient(ctx, f, r.ID)
 		if err == nil && !samePerson(r.Patient, found.Resource) {
 			return hospital.Found[*r4.Patient]{}, hospital.ErrIdentityMismatch
 		}
@@ -212,7 +158,7 @@ func (c *Client) Register(ctx context.Context, r RegisterRequest, opts ...hospit
 	}
 	register := op("Register", hospital.Strong, hospital.WriteClass)
 	register.Repeat = hospital.Keyed
-	return hospital.Write(ctx, c.client, register, r.ID.Issuer+"|"+r.ID.Value, send, find, with(opts, r.ID)...)
+	return hospital.Write(ctx, c.client, register, r.ID.Issuer+"|"+r.ID.Value, send, find, verb.About(opts, r.ID)...)
 }
 
 func (r RegisterRequest) check() error {

@@ -6,6 +6,7 @@ import (
 	"github.com/hospital-go/hospital"
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/fhir"
+	"github.com/hospital-go/hospital/internal/verb"
 )
 
 // Resolve finds what a booking number or a hold number names, from the number
@@ -14,7 +15,7 @@ import (
 // by the caller. hospital.ErrNotFound means that it did not happen and no longer
 // can, hospital.ErrOutcomeUnknown that a lost request may still be running.
 func (c *Client) Resolve(ctx context.Context, number string, opts ...hospital.ReadOption) (Booking, error) {
-	if err := checkNumber(number); err != nil {
+	if err := verb.CheckNumber(number); err != nil {
 		return Booking{}, err
 	}
 	return hospital.Resolve(ctx, c.client, write("Resolve"), number, func(ctx context.Context, f *fhir.Client) (Booking, error) {

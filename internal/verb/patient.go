@@ -1,0 +1,70 @@
+package verb
+
+import (
+	"context"
+
+	"github.com/hospital-go/hospital"
+	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/fhir"
+	"github.com/hospital-go/hospital/fhir/r4"
+)
+
+// FindPatient finds exactly one record that carries the identifier and stands for
+// somebody.
+func FindPatient(ctx context.Context, f *fhir.Client, id campus.PatientID) (hospital.Found[*r4.Patient], error) {
+	if err := id.Validate(); err != nil {
+		return hospital.Found[*r4.Patient]{}, err
+	}
+	found, err := One(Search(ctx, f, fhir.For(fhir.Identifier[*r4.Patient](id.Issuer, id.Value)),
+		func(p *r4.Patient, _ hospital.Origin) bool {
+			return r4.HasIdentifier(p.Identifier, id.Issuer, id.Value)
+		}),
+		hospital.ErrAmbiguousPatient)
+	if err != nil {
+		return found, err
+	}
+	return found, inUse(found.Resource, id)
+}
+
+// inUse refuses records that stand for nobody any more: merged into another,
+// inactive, or with this number withdrawn.
+func inUse(p *r4.Patient, id campus.PatientID) error {
+	for i := range p.Link {
+		if p.Link[i].Type == r4.LinkTypeReplacedBy {
+			return hospital.Refuse(hospital.ErrRefused, "the record was merged into another; use that patient's number")
+		}
+	}
+	if p.Active != nil && !*p.Active {
+		return hospital.Refuse(hospital.ErrRefused, "the patient's record is inactive")
+	}
+	for i := range p.Identifier {
+		if n := &p.Identifier[i]; n.System == id.Issuer && n.Value == id.Value && n.Use == r4.IdentifierUseOld {
+			return hospital.Refuse(hospital.ErrRefused, "the patient's number was withdrawn")
+		}
+	}
+	return nil
+}
+
+// NoPatient: an act of a patient who does not exist is somebody else's.
+func NoPatient(err error) error {
+	if hospital.CodeOf(err) == hospital.ErrNotFound {
+		return hospital.ErrNumberReused
+	}
+	return err
+}
+
+// Named is a number of the patient's for the audit; one who has none is named by
+// the record itself.
+func Named(p *r4.Patient, o hospital.Origin) campus.PatientID {
+	for i := range p.Identifier {
+		if n := &p.Identifier[i]; n.System != "" && n.Value != "" && n.Use != r4.IdentifierUseOld {
+			return campus.PatientID{Issuer: n.System, Value: n.Value}
+		}
+	}
+	return ByRecord(o, p.ID)
+}
+
+// ByRecord names a patient of whom only the record is known, in one Store.
+func ByRecord(o hospital.Origin, id string) campus.PatientID {
+	return campus.PatientID{Issuer: "urn:hospital-go:store:" + string(o.Store), Value: id}
+}
