@@ -7,6 +7,7 @@ import (
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/internal/booking"
 	"github.com/hospital-go/hospital/internal/verb"
 )
 
@@ -35,7 +36,7 @@ type visit struct {
 type encounter = hospital.Found[*r4.Encounter]
 
 func (v *visit) send(ctx context.Context, f *fhir.Client) (encounter, error) {
-	found, patient, err := v.client.owned(ctx, f, v.client.systems.Booking, v.number, v.patient, maySettle)
+	found, patient, err := v.client.desk.Owned(ctx, f, v.number, v.patient)
 	if err != nil {
 		return encounter{}, err
 	}
@@ -49,12 +50,12 @@ func (v *visit) send(ctx context.Context, f *fhir.Client) (encounter, error) {
 	appointment := found.Resource
 	appointment.Status = r4.AppointmentStatusArrived
 	entry := fhir.Post(v.encounter(found, patient), "", r4.Identifier{System: v.client.systems.Visit, Value: v.number})
-	answer, booking, err := v.client.commit(ctx, f, 0, fhir.Put(appointment), entry)
+	answer, arrived, err := v.client.desk.Commit(ctx, f, 0, fhir.Put(appointment), entry)
 	if err != nil {
 		return encounter{}, err
 	}
 	made, ok := answer.Entry[1].Resource.(*r4.Encounter)
-	out := encounter{Resource: made, Origin: booking.Origin}
+	out := encounter{Resource: made, Origin: arrived.Origin}
 	if !ok || !v.mine(out, found, patient) {
 		return encounter{}, fhir.ErrUnexpected
 	}
@@ -62,7 +63,7 @@ func (v *visit) send(ctx context.Context, f *fhir.Client) (encounter, error) {
 }
 
 func (v *visit) find(ctx context.Context, f *fhir.Client) (encounter, error) {
-	found, patient, err := v.client.owned(ctx, f, v.client.systems.Booking, v.number, v.patient, maySettle)
+	found, patient, err := v.client.desk.Owned(ctx, f, v.number, v.patient)
 	if err != nil {
 		return encounter{}, err
 	}
@@ -72,7 +73,7 @@ func (v *visit) find(ctx context.Context, f *fhir.Client) (encounter, error) {
 // of finds the Encounter this check-in opened: it carries the visit number, is
 // alive, and its Appointment has arrived. A planned one made beforehand is none.
 func (v *visit) of(ctx context.Context, f *fhir.Client, found Booking, patient string) (encounter, error) {
-	if !taken(found.Resource.Status) || found.Resource.Status == r4.AppointmentStatusBooked {
+	if !booking.Taken(found.Resource.Status) || found.Resource.Status == r4.AppointmentStatusBooked {
 		return encounter{}, hospital.ErrNotFound
 	}
 	q := fhir.For(fhir.EncounterAppointment.Is(found.Resource.ID))

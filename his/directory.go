@@ -9,6 +9,7 @@ import (
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/internal/booking"
 	"github.com/hospital-go/hospital/internal/verb"
 )
 
@@ -111,13 +112,10 @@ func (c *Client) Schedules(ctx context.Context, doctor hospital.Found[Doctor], f
 			if doctor.Resource.Role == nil || !from.Before(to) {
 				return verb.Fail[*r4.Schedule](hospital.Refuse(hospital.ErrInvalidArgument, "a doctor from Doctors and a time span"))
 			}
-			q := fhir.For(fhir.ScheduleRole.Is(doctor.Resource.Role.ID), fhir.ScheduleDate.From(from), fhir.ScheduleDate.Before(to))
-			return verb.Search(hospital.SameStore(ctx, doctor.Origin), f, q, func(s *r4.Schedule, o hospital.Origin) bool {
-				if !verb.Meets(s.PlanningHorizon, from, to) {
-					return false
-				}
+			id := doctor.Resource.Role.ID
+			return booking.SchedulesOf(hospital.SameStore(ctx, doctor.Origin), f, fhir.ScheduleRole.Is(id), from, to, func(s *r4.Schedule, o hospital.Origin) bool {
 				for i := range s.Actor {
-					if c.client.Names(o, &s.Actor[i], "PractitionerRole", doctor.Resource.Role.ID) {
+					if c.client.Names(o, &s.Actor[i], "PractitionerRole", id) {
 						return true
 					}
 				}
@@ -129,23 +127,5 @@ func (c *Client) Schedules(ctx context.Context, doctor hospital.Found[Doctor], f
 // FreeSlots (号源) yields the free slots of a schedule that start in [from, to).
 // A slot is free when it was read; Hold or Book decides.
 func (c *Client) FreeSlots(ctx context.Context, schedule hospital.Found[*r4.Schedule], from, to time.Time, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[*r4.Slot], error] {
-	return hospital.Stream(ctx, c.client, op("FreeSlots", hospital.Session, hospital.List),
-		func(ctx context.Context, f *fhir.Client) iter.Seq2[hospital.Found[*r4.Slot], error] {
-			return c.slots(ctx, f, schedule, from, to, r4.SlotStatusFree)
-		}, opts...)
-}
-
-func (c *Client) slots(ctx context.Context, f *fhir.Client, schedule hospital.Found[*r4.Schedule], from, to time.Time, status string) iter.Seq2[hospital.Found[*r4.Slot], error] {
-	if err := verb.Needs(schedule, campus.HIS); err != nil {
-		return verb.Fail[*r4.Slot](err)
-	}
-	if !from.Before(to) {
-		return verb.Fail[*r4.Slot](hospital.Refuse(hospital.ErrInvalidArgument, "from must be before to"))
-	}
-	id := schedule.Resource.ID
-	q := fhir.For(fhir.SlotSchedule.Is(id), fhir.SlotStart.From(from), fhir.SlotStart.Before(to), fhir.SlotStatus.In(status))
-	found := verb.Search(hospital.SameStore(ctx, schedule.Origin), f, q, func(s *r4.Slot, o hospital.Origin) bool {
-		return c.client.Names(o, s.Schedule, "Schedule", id) && verb.Within(s.Start, from, to)
-	})
-	return verb.Only(found, func(s *r4.Slot) bool { return s.Status == status })
+	return c.desk.FreeSlots(ctx, schedule, from, to, opts...)
 }

@@ -1,11 +1,9 @@
 package his
 
 import (
-	"errors"
-
 	"github.com/hospital-go/hospital"
 	"github.com/hospital-go/hospital/campus"
-	"github.com/hospital-go/hospital/fhir"
+	"github.com/hospital-go/hospital/internal/booking"
 )
 
 // Systems are the identifier systems under which Numbers are stored.
@@ -28,6 +26,7 @@ const (
 // Client has the verbs. It is immutable and safe for concurrent use.
 type Client struct {
 	client   *hospital.Client
+	desk     *booking.Desk
 	systems  Systems
 	refusals map[string]Refusal
 }
@@ -50,13 +49,13 @@ func WithSystems(s Systems) Option {
 
 // Refusal is why a booking was refused by the hospital's rules. It stands in
 // hospital.Error.Reason beside hospital.ErrRefused.
-type Refusal string
+type Refusal = booking.Refusal
 
 // Refusals that [WithRefusals] maps a server's codes to.
 const (
-	RefusedQuota       Refusal = "quota used up"               // 限额已满
-	RefusedNotReleased Refusal = "not yet released"            // 未到放号时间
-	RefusedBlacklisted Refusal = "patient may not book online" // 爽约黑名单
+	RefusedQuota       = booking.RefusedQuota       // 限额已满
+	RefusedNotReleased = booking.RefusedNotReleased // 未到放号时间
+	RefusedBlacklisted = booking.RefusedBlacklisted // 爽约黑名单
 )
 
 // WithRefusals maps codes of OperationOutcome.issue.details.coding to reasons.
@@ -73,35 +72,15 @@ func WithRefusals(codes map[string]Refusal) Option {
 // New returns the HIS verbs of client.
 func New(client *hospital.Client, opts ...Option) *Client {
 	c := &Client{
-		client:  client,
-		systems: Systems{Booking: DefaultBookingSystem, Hold: DefaultHoldSystem, Visit: DefaultVisitSystem},
-		refusals: map[string]Refusal{
-			"quota-exceeded": RefusedQuota, "not-released": RefusedNotReleased, "blacklisted": RefusedBlacklisted,
-		},
+		client:   client,
+		systems:  Systems{Booking: DefaultBookingSystem, Hold: DefaultHoldSystem, Visit: DefaultVisitSystem},
+		refusals: booking.DefaultRefusals(),
 	}
 	for _, o := range opts {
 		o(c)
 	}
+	c.desk = booking.New(client, campus.HIS, "his", booking.Systems{Booking: c.systems.Booking, Hold: c.systems.Hold}, c.refusals)
 	return c
-}
-
-// refused gives a business refusal its reason, and leaves every other error alone.
-func (c *Client) refused(err error) error {
-	var outcome *fhir.OutcomeError
-	if !errors.As(err, &outcome) {
-		return err
-	}
-	for _, issue := range outcome.Outcome().Issue {
-		if issue.Details == nil {
-			continue
-		}
-		for _, coding := range issue.Details.Coding {
-			if reason, ok := c.refusals[coding.Code]; ok {
-				return hospital.Refuse(hospital.ErrRefused, string(reason))
-			}
-		}
-	}
-	return err
 }
 
 func op(name string, consistency hospital.Consistency, class hospital.Class) hospital.Op {

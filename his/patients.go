@@ -150,7 +150,7 @@ func (c *Client) Register(ctx context.Context, r RegisterRequest, opts ...hospit
 		}
 		identifier := r4.Identifier{System: r.ID.Issuer, Value: r.ID.Value}
 		if _, _, err := fhir.CreateIfNone(ctx, f, r.Patient, identifier); err != nil {
-			return none, c.refused(err)
+			return none, c.desk.Refused(err)
 		}
 		// Two desks at once may both create on a server that looks, then inserts:
 		// the look afterwards finds both.

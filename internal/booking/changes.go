@@ -1,4 +1,4 @@
-package his
+package booking
 
 import (
 	"context"
@@ -14,19 +14,25 @@ import (
 
 // Booking (查预约) reads the booking that carries Number, for this patient:
 // hospital.ErrNotFound when there is none, hospital.ErrWrongPatient when it is
-// somebody else's.
-func (c *Client) Booking(ctx context.Context, number string, patient campus.PatientID, opts ...hospital.ReadOption) (Booking, error) {
-	return hospital.Read(ctx, c.client, op("Booking", hospital.Session, hospital.Quick),
+// somebody else's. The operation has the name of the client's verb.
+func (d *Desk) Booking(ctx context.Context, name, number string, patient campus.PatientID, opts ...hospital.ReadOption) (Booking, error) {
+	return hospital.Read(ctx, d.client, d.op(name, hospital.Session, hospital.Quick),
 		func(ctx context.Context, f *fhir.Client) (Booking, error) {
-			found, _, err := c.owned(ctx, f, c.systems.Booking, number, patient, onlyReads)
+			found, _, err := d.owned(ctx, f, d.systems.Booking, number, patient, onlyReads)
 			return found, err
 		}, append(slices.Clip(opts), hospital.Concerning(patient))...)
 }
 
+// Owned finds the booking that carries Number for a writing verb, checks whose it is,
+// and returns the patient's id in the Store that answered.
+func (d *Desk) Owned(ctx context.Context, f *fhir.Client, number string, patient campus.PatientID) (Booking, string, error) {
+	return d.owned(ctx, f, d.systems.Booking, number, patient, maySettle)
+}
+
 // owned finds an Appointment by Number, checks whose it is, and returns the
 // patient's id in the Store that answered.
-func (c *Client) owned(ctx context.Context, f *fhir.Client, system, number string, id campus.PatientID, settle bool) (Booking, string, error) {
-	found, err := c.appointment(ctx, f, system, number, id, settle)
+func (d *Desk) owned(ctx context.Context, f *fhir.Client, system, number string, id campus.PatientID, settle bool) (Booking, string, error) {
+	found, err := d.appointment(ctx, f, system, number, id, settle)
 	if err != nil {
 		return Booking{}, "", err
 	}
@@ -36,7 +42,7 @@ func (c *Client) owned(ctx context.Context, f *fhir.Client, system, number strin
 		return Booking{}, "", hospital.ErrWrongPatient // the booking exists, the patient does not
 	case err != nil:
 		return Booking{}, "", err
-	case !c.isFor(found, patient.Resource.ID):
+	case !d.isFor(found, patient.Resource.ID):
 		return Booking{}, "", hospital.ErrWrongPatient
 	}
 	return found, patient.Resource.ID, nil
@@ -45,9 +51,9 @@ func (c *Client) owned(ctx context.Context, f *fhir.Client, system, number strin
 // Release (释放) gives a held slot back: the Appointment is cancelled and the Slot
 // free, in one transaction. Releasing again is success; releasing what was
 // booked meanwhile is hospital.ErrConflict.
-func (c *Client) Release(ctx context.Context, holdNumber string, patient campus.PatientID, opts ...hospital.WriteOption) (Booking, error) {
+func (d *Desk) Release(ctx context.Context, holdNumber string, patient campus.PatientID, opts ...hospital.WriteOption) (Booking, error) {
 	e := ending{
-		client: c, name: "Release", system: c.systems.Hold, number: holdNumber, patient: patient,
+		desk: d, name: "Release", system: d.systems.Hold, number: holdNumber, patient: patient,
 		from: r4.AppointmentStatusProposed, slotFrom: r4.SlotStatusBusyTentative,
 	}
 	return e.run(ctx, opts)
@@ -55,9 +61,9 @@ func (c *Client) Release(ctx context.Context, holdNumber string, patient campus.
 
 // Cancel (取消预约) cancels a booking and frees its slot, in one transaction.
 // Cancelling again is success; after check-in it is hospital.ErrConflict.
-func (c *Client) Cancel(ctx context.Context, number string, patient campus.PatientID, opts ...hospital.WriteOption) (Booking, error) {
+func (d *Desk) Cancel(ctx context.Context, number string, patient campus.PatientID, opts ...hospital.WriteOption) (Booking, error) {
 	e := ending{
-		client: c, name: "Cancel", system: c.systems.Booking, number: number, patient: patient,
+		desk: d, name: "Cancel", system: d.systems.Booking, number: number, patient: patient,
 		from: r4.AppointmentStatusBooked, slotFrom: r4.SlotStatusBusy,
 	}
 	return e.run(ctx, opts)
@@ -65,7 +71,7 @@ func (c *Client) Cancel(ctx context.Context, number string, patient campus.Patie
 
 // ending is the end of a hold or booking.
 type ending struct {
-	client         *Client
+	desk           *Desk
 	name           string
 	system, number string
 	patient        campus.PatientID
@@ -73,23 +79,23 @@ type ending struct {
 }
 
 func (e *ending) run(ctx context.Context, opts []hospital.WriteOption) (Booking, error) {
-	return hospital.Write(ctx, e.client.client, write(e.name), e.number, e.send, e.find, verb.About(opts, e.patient)...)
+	return hospital.Write(ctx, e.desk.client, e.desk.write(e.name), e.number, e.send, e.find, verb.About(opts, e.patient)...)
 }
 
 func (e *ending) send(ctx context.Context, f *fhir.Client) (Booking, error) {
-	found, _, err := e.client.owned(ctx, f, e.system, e.number, e.patient, maySettle)
+	found, _, err := e.desk.owned(ctx, f, e.system, e.number, e.patient, maySettle)
 	if err != nil || found.Resource.Status == r4.AppointmentStatusCancelled {
 		return found, err
 	}
 	if found.Resource.Status != e.from {
 		return Booking{}, hospital.ErrConflict
 	}
-	return e.client.end(ctx, f, found, e.slotFrom)
+	return e.desk.end(ctx, f, found, e.slotFrom)
 }
 
 // find: the act is done when the Appointment is cancelled.
 func (e *ending) find(ctx context.Context, f *fhir.Client) (Booking, error) {
-	found, _, err := e.client.owned(ctx, f, e.system, e.number, e.patient, maySettle)
+	found, _, err := e.desk.owned(ctx, f, e.system, e.number, e.patient, maySettle)
 	if err == nil && found.Resource.Status != r4.AppointmentStatusCancelled {
 		return Booking{}, hospital.ErrNotFound
 	}
@@ -97,17 +103,17 @@ func (e *ending) find(ctx context.Context, f *fhir.Client) (Booking, error) {
 }
 
 // end cancels the Appointment and frees its slots, guarded by all their versions.
-func (c *Client) end(ctx context.Context, f *fhir.Client, found Booking, slotStatus string) (Booking, error) {
+func (d *Desk) end(ctx context.Context, f *fhir.Client, found Booking, slotStatus string) (Booking, error) {
 	ctx = hospital.SameStore(ctx, found.Origin)
 	appointment := found.Resource
 	appointment.Status = r4.AppointmentStatusCancelled
 	entries := []r4.BundleEntry{fhir.Put(appointment)}
 	for i := range appointment.Slot {
-		slot, err := c.slotOf(ctx, f, found, &appointment.Slot[i])
+		slot, err := d.slotOf(ctx, f, found, &appointment.Slot[i])
 		if err != nil {
 			return Booking{}, err
 		}
-		others, err := c.usedByOthers(ctx, f, found, slot.ID, slotStatus)
+		others, err := d.usedByOthers(ctx, f, found, slot.ID, slotStatus)
 		if err != nil {
 			return Booking{}, err
 		}
@@ -120,12 +126,12 @@ func (c *Client) end(ctx context.Context, f *fhir.Client, found Booking, slotSta
 		slot.Status = r4.SlotStatusFree
 		entries = append(entries, fhir.Put(slot))
 	}
-	return c.change(ctx, f, sameAs(found, r4.AppointmentStatusCancelled), entries...)
+	return d.change(ctx, f, sameAs(found, r4.AppointmentStatusCancelled), entries...)
 }
 
 // change commits a change of an Appointment, entry 0, that mine must accept.
-func (c *Client) change(ctx context.Context, f *fhir.Client, mine func(Booking) bool, entries ...r4.BundleEntry) (Booking, error) {
-	_, found, err := c.commit(ctx, f, 0, entries...)
+func (d *Desk) change(ctx context.Context, f *fhir.Client, mine func(Booking) bool, entries ...r4.BundleEntry) (Booking, error) {
+	_, found, err := d.Commit(ctx, f, 0, entries...)
 	if err == nil && !mine(found) {
 		err = fhir.ErrUnexpected
 	}
@@ -139,8 +145,8 @@ func sameAs(want Booking, status string) func(Booking) bool {
 	}
 }
 
-func (c *Client) slotOf(ctx context.Context, f *fhir.Client, found Booking, ref *r4.Reference) (*r4.Slot, error) {
-	typ, id, ok := c.client.Local(found.Origin, ref.Reference)
+func (d *Desk) slotOf(ctx context.Context, f *fhir.Client, found Booking, ref *r4.Reference) (*r4.Slot, error) {
+	typ, id, ok := d.client.Local(found.Origin, ref.Reference)
 	if !ok || typ != "Slot" {
 		return nil, hospital.ErrUnexpectedAnswer
 	}
@@ -167,21 +173,21 @@ type RescheduleRequest struct {
 // Appointment at the new one, in one transaction. Moving again to the same slot
 // is success; a slot that is taken, or a booking that is not at From, is
 // hospital.ErrConflict and changes nothing.
-func (c *Client) Reschedule(ctx context.Context, r RescheduleRequest, opts ...hospital.WriteOption) (Booking, error) {
-	m := &move{client: c, RescheduleRequest: r}
-	return hospital.Write(ctx, c.client, write("Reschedule"), r.Number, m.send, m.find, verb.About(opts, r.Patient)...)
+func (d *Desk) Reschedule(ctx context.Context, r RescheduleRequest, opts ...hospital.WriteOption) (Booking, error) {
+	m := &move{desk: d, RescheduleRequest: r}
+	return hospital.Write(ctx, d.client, d.write("Reschedule"), r.Number, m.send, m.find, verb.About(opts, r.Patient)...)
 }
 
 type move struct {
 	RescheduleRequest
-	client *Client
+	desk *Desk
 }
 
 func (m *move) check() error {
-	if err := verb.Needs(m.From, campus.HIS); err != nil {
+	if err := verb.Needs(m.From, m.desk.system); err != nil {
 		return err
 	}
-	if err := verb.Needs(m.To, campus.HIS); err != nil {
+	if err := verb.Needs(m.To, m.desk.system); err != nil {
 		return err
 	}
 	if m.From.Origin.Store != m.To.Origin.Store || m.From.Resource.ID == m.To.Resource.ID {
@@ -195,8 +201,8 @@ func (m *move) find(ctx context.Context, f *fhir.Client) (Booking, error) {
 	if err := m.check(); err != nil {
 		return Booking{}, err
 	}
-	found, _, err := m.client.owned(ctx, f, m.client.systems.Booking, m.Number, m.Patient, maySettle)
-	if err == nil && (found.Resource.Status != r4.AppointmentStatusBooked || !m.client.usesSlot(found, m.To.Resource.ID)) {
+	found, _, err := m.desk.Owned(ctx, f, m.Number, m.Patient)
+	if err == nil && (found.Resource.Status != r4.AppointmentStatusBooked || !m.desk.usesSlot(found, m.To.Resource.ID)) {
 		return Booking{}, hospital.ErrNotFound
 	}
 	return found, err
@@ -206,27 +212,27 @@ func (m *move) send(ctx context.Context, f *fhir.Client) (Booking, error) {
 	if err := m.check(); err != nil {
 		return Booking{}, err
 	}
-	c := m.client
-	found, _, err := c.owned(ctx, f, c.systems.Booking, m.Number, m.Patient, maySettle)
+	d := m.desk
+	found, _, err := d.Owned(ctx, f, m.Number, m.Patient)
 	switch {
 	case err != nil:
 		return Booking{}, err
 	case found.Origin.Store != m.To.Origin.Store:
 		return Booking{}, hospital.Refuse(hospital.ErrInvalidArgument, "the slots were read from another store; read them again")
-	case found.Resource.Status == r4.AppointmentStatusBooked && c.usesSlot(found, m.To.Resource.ID):
+	case found.Resource.Status == r4.AppointmentStatusBooked && d.usesSlot(found, m.To.Resource.ID):
 		return found, nil
-	case found.Resource.Status != r4.AppointmentStatusBooked || len(found.Resource.Slot) != 1 || !c.usesSlot(found, m.From.Resource.ID):
+	case found.Resource.Status != r4.AppointmentStatusBooked || len(found.Resource.Slot) != 1 || !d.usesSlot(found, m.From.Resource.ID):
 		return Booking{}, hospital.ErrConflict
 	}
 	return m.commit(hospital.SameStore(ctx, m.To.Origin), f, found)
 }
 
 func (m *move) commit(ctx context.Context, f *fhir.Client, found Booking) (Booking, error) {
-	from, err := m.client.currentSlot(ctx, f, m.From)
+	from, err := m.desk.currentSlot(ctx, f, m.From)
 	if err != nil {
 		return Booking{}, err
 	}
-	to, err := m.client.currentSlot(ctx, f, m.To)
+	to, err := m.desk.currentSlot(ctx, f, m.To)
 	if err != nil {
 		return Booking{}, err
 	}
@@ -239,31 +245,31 @@ func (m *move) commit(ctx context.Context, f *fhir.Client, found Booking) (Booki
 	appointment.Slot = []r4.Reference{*r4.RefTo("Slot", to.ID)}
 	appointment.Start, appointment.End = to.Start, to.End
 	mine := func(got Booking) bool {
-		return sameAs(found, r4.AppointmentStatusBooked)(got) && m.client.usesSlot(got, to.ID)
+		return sameAs(found, r4.AppointmentStatusBooked)(got) && m.desk.usesSlot(got, to.ID)
 	}
 	entries := []r4.BundleEntry{fhir.Put(appointment), fhir.Put(to)}
 	if !closed {
 		entries = append(entries, fhir.Put(from))
 	}
-	return m.client.change(ctx, f, mine, entries...)
+	return m.desk.change(ctx, f, mine, entries...)
 }
 
 // ReleaseExpired frees the slots of a schedule in [from, to) whose hold has
 // ended, for hospitals whose server does not. It returns how many it freed and
 // goes on after a slot that somebody changed meanwhile.
-func (c *Client) ReleaseExpired(ctx context.Context, schedule hospital.Found[*r4.Schedule], from, to time.Time, opts ...hospital.Option) (int, error) {
+func (d *Desk) ReleaseExpired(ctx context.Context, schedule hospital.Found[*r4.Schedule], from, to time.Time, opts ...hospital.Option) (int, error) {
 	read, writing := make([]hospital.ReadOption, len(opts)), make([]hospital.WriteOption, len(opts))
 	for i, o := range opts {
 		read[i], writing[i] = o, o
 	}
 	freed := 0
 	// All of them first: a search whose result shrinks between its pages skips some.
-	held, err := verb.Collect(hospital.Stream(ctx, c.client, op("HeldSlots", hospital.Strong, hospital.List), c.heldSlots(schedule, from, to), read...), maxSlots)
+	held, err := verb.Collect(hospital.Stream(ctx, d.client, d.op("HeldSlots", hospital.Strong, hospital.List), d.heldSlots(schedule, from, to), read...), maxSlots)
 	if err != nil {
 		return 0, err
 	}
 	for _, slot := range held {
-		switch done, err := c.releaseExpired(ctx, slot, writing); {
+		switch done, err := d.releaseExpired(ctx, slot, writing); {
 		case hospital.CodeOf(err) == hospital.ErrConflict:
 		case err != nil:
 			return freed, err

@@ -1,4 +1,4 @@
-package his
+package booking
 
 import (
 	"context"
@@ -13,9 +13,9 @@ import (
 
 type slotSeq = iter.Seq2[hospital.Found[*r4.Slot], error]
 
-func (c *Client) heldSlots(schedule hospital.Found[*r4.Schedule], from, to time.Time) func(context.Context, *fhir.Client) slotSeq {
+func (d *Desk) heldSlots(schedule hospital.Found[*r4.Schedule], from, to time.Time) func(context.Context, *fhir.Client) slotSeq {
 	return func(ctx context.Context, f *fhir.Client) slotSeq {
-		return c.slots(ctx, f, schedule, from, to, r4.SlotStatusBusyTentative)
+		return d.slots(ctx, f, schedule, from, to, r4.SlotStatusBusyTentative)
 	}
 }
 
@@ -24,34 +24,34 @@ const clockMargin = 30 * time.Second
 
 // concernsPatients puts whoever an appointment is for into the audit, by the record
 // that the appointment names.
-func (c *Client) concernsPatients(ctx context.Context, b Booking) {
+func (d *Desk) concernsPatients(ctx context.Context, b Booking) {
 	for _, p := range b.Resource.Participant {
 		if p.Actor == nil {
 			continue
 		}
-		if typ, id, ok := c.client.Local(b.Origin, p.Actor.Reference); ok && typ == "Patient" {
+		if typ, id, ok := d.client.Local(b.Origin, p.Actor.Reference); ok && typ == "Patient" {
 			hospital.Concerns(ctx, verb.ByRecord(b.Origin, id))
 		}
 	}
 }
 
 // releaseExpired ends the hold of one slot if its time is over.
-func (c *Client) releaseExpired(ctx context.Context, slot hospital.Found[*r4.Slot], opts []hospital.WriteOption) (bool, error) {
+func (d *Desk) releaseExpired(ctx context.Context, slot hospital.Found[*r4.Slot], opts []hospital.WriteOption) (bool, error) {
 	tried := false
 	step := func(ctx context.Context, f *fhir.Client) (Booking, error) {
 		ctx = hospital.SameStore(ctx, slot.Origin)
-		for held, err := range c.holdsOf(ctx, f, slot.Resource.ID) {
+		for held, err := range d.holdsOf(ctx, f, slot.Resource.ID) {
 			if err != nil {
 				return Booking{}, err
 			}
 			until, ours := holdEnd(held.Resource)
-			if _, ok := r4.IdentifierValue(held.Resource.Identifier, c.systems.Hold); !ok || !ours {
+			if _, ok := r4.IdentifierValue(held.Resource.Identifier, d.systems.Hold); !ok || !ours {
 				continue // another program's: it knows when that ends
 			}
 			if time.Now().After(until.Add(clockMargin)) {
 				tried = true
-				c.concernsPatients(ctx, held)
-				return c.end(ctx, f, held, r4.SlotStatusBusyTentative)
+				d.concernsPatients(ctx, held)
+				return d.end(ctx, f, held, r4.SlotStatusBusyTentative)
 			}
 		}
 		return Booking{}, nil
@@ -63,15 +63,15 @@ func (c *Client) releaseExpired(ctx context.Context, slot hospital.Found[*r4.Slo
 		}
 		return Booking{}, err
 	}
-	_, err := hospital.Write(ctx, c.client, write("ReleaseExpired"), "", step, find, opts...)
+	_, err := hospital.Write(ctx, d.client, d.write("ReleaseExpired"), "", step, find, opts...)
 	return tried && err == nil, err
 }
 
 // holdsOf yields the proposed appointments of a slot.
-func (c *Client) holdsOf(ctx context.Context, f *fhir.Client, slot string) iter.Seq2[Booking, error] {
+func (d *Desk) holdsOf(ctx context.Context, f *fhir.Client, slot string) iter.Seq2[Booking, error] {
 	q := fhir.For(fhir.AppointmentSlot.Is(slot), fhir.AppointmentStatus.In(r4.AppointmentStatusProposed))
 	found := verb.Search(ctx, f, q, func(a *r4.Appointment, o hospital.Origin) bool {
-		return c.usesSlot(Booking{Resource: a, Origin: o}, slot)
+		return d.usesSlot(Booking{Resource: a, Origin: o}, slot)
 	})
 	return verb.Only(found, func(a *r4.Appointment) bool { return a.Status == r4.AppointmentStatusProposed })
 }

@@ -1,4 +1,4 @@
-package his
+package booking
 
 import (
 	"context"
@@ -14,15 +14,15 @@ import (
 // The Appointment's status says how far it has gone; whose it is must be compared
 // by the caller. hospital.ErrNotFound means that it did not happen and no longer
 // can, hospital.ErrOutcomeUnknown that a lost request may still be running.
-func (c *Client) Resolve(ctx context.Context, number string, opts ...hospital.ReadOption) (Booking, error) {
+func (d *Desk) Resolve(ctx context.Context, number string, opts ...hospital.ReadOption) (Booking, error) {
 	if err := verb.CheckNumber(number); err != nil {
 		return Booking{}, err
 	}
-	return hospital.Resolve(ctx, c.client, write("Resolve"), number, func(ctx context.Context, f *fhir.Client) (Booking, error) {
-		found, err := c.appointment(ctx, f, c.systems.Booking, number, campus.PatientID{}, onlyReads)
+	return hospital.Resolve(ctx, d.client, d.write("Resolve"), number, func(ctx context.Context, f *fhir.Client) (Booking, error) {
+		found, err := d.appointment(ctx, f, d.systems.Booking, number, campus.PatientID{}, onlyReads)
 		if hospital.CodeOf(err) != hospital.ErrNotFound {
 			return found, err
 		}
-		return c.appointment(ctx, f, c.systems.Hold, number, campus.PatientID{}, onlyReads)
+		return d.appointment(ctx, f, d.systems.Hold, number, campus.PatientID{}, onlyReads)
 	}, opts...)
 }

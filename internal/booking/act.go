@@ -1,9 +1,8 @@
-package his
+package booking
 
 import (
 	"cmp"
 	"context"
-	"hash/fnv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -17,7 +16,7 @@ import (
 
 // act is one taking of a slot: a hold or a booking.
 type act struct {
-	client             *Client
+	desk               *Desk
 	name               string
 	system, number     string
 	patient            campus.PatientID
@@ -25,14 +24,15 @@ type act struct {
 	status, slotStatus string
 	until              time.Time
 	hold               string
-	window             *HoldAnyRequest // instead of slot
+	window             *HoldAnyRequest                    // instead of slot
+	order              hospital.Found[*r4.ServiceRequest] // zero: none
 
 	sentAt  atomic.Int64 // Unix nanoseconds of the last transaction of this act
 	gaveWay atomic.Bool  // what was made had an earlier rival and was ended
 }
 
 func (a *act) take(ctx context.Context, opts []hospital.WriteOption) (Booking, error) {
-	return hospital.Write(ctx, a.client.client, write(a.name), a.number, a.send, a.find, verb.About(opts, a.patient)...)
+	return hospital.Write(ctx, a.desk.client, a.desk.write(a.name), a.number, a.send, a.find, verb.About(opts, a.patient)...)
 }
 
 func (a *act) check() error {
@@ -47,13 +47,16 @@ func (a *act) check() error {
 			return err
 		}
 	}
-	if a.client.systems.Hold == a.client.systems.Booking {
+	if a.desk.systems.Hold == a.desk.systems.Booking {
 		return hospital.Refuse(hospital.ErrInvalidArgument, "Systems.Hold and Systems.Booking must differ")
 	}
 	if a.window != nil {
-		return verb.Needs(a.window.Schedule, campus.HIS)
+		return verb.Needs(a.window.Schedule, a.desk.system)
 	}
-	return verb.Needs(a.slot, campus.HIS)
+	if err := verb.Needs(a.slot, a.desk.system); err != nil {
+		return err
+	}
+	return a.checkOrder()
 }
 
 // send looks first (the act may have been done before a crash), then writes.
@@ -84,20 +87,24 @@ func (a *act) takeSlot(ctx context.Context, f *fhir.Client, patient hospital.Fou
 		return Booking{}, hospital.Refuse(hospital.ErrInvalidArgument, "the slot was read from another store; read it again")
 	}
 	ctx = hospital.SameStore(ctx, seen.Origin)
-	slot, err := a.client.currentSlot(ctx, f, seen)
+	slot, err := a.desk.currentSlot(ctx, f, seen)
+	if err != nil {
+		return Booking{}, err
+	}
+	guard, err := a.guardOrder(ctx, f, patient.Resource.ID)
 	if err != nil {
 		return Booking{}, err
 	}
 	if a.hold != "" {
-		return a.fromHold(ctx, f, patient.Resource.ID, slot)
+		return a.fromHold(ctx, f, patient.Resource.ID, slot, guard)
 	}
 	if slot.Status != r4.SlotStatusFree {
 		return Booking{}, hospital.ErrConflict
 	}
 	slot.Status = a.slotStatus
-	entry := fhir.Post(a.appointment(patient.Resource.ID, slot), "", r4.Identifier{System: a.system, Value: a.number})
+	entry := fhir.Post(a.appointment(patient.Resource.ID, slot, seen.Origin), "", r4.Identifier{System: a.system, Value: a.number})
 	a.sentAt.Store(time.Now().UnixNano())
-	answer, found, err := a.client.commit(ctx, f, 1, fhir.Put(slot), entry)
+	answer, found, err := a.desk.Commit(ctx, f, 1, append([]r4.BundleEntry{fhir.Put(slot), entry}, guard...)...)
 	if err != nil {
 		return found, err
 	}
@@ -115,7 +122,7 @@ func (a *act) takeSlot(ctx context.Context, f *fhir.Client, patient hospital.Fou
 // took the slot all the same.
 func (a *act) undo(ctx context.Context, f *fhir.Client, taken r4.Resource, id string, found Booking) {
 	slot, ok := taken.(*r4.Slot)
-	if !ok || slot.ID != id || (a.client.usesSlot(found, id) && !over(found.Resource.Status)) {
+	if !ok || slot.ID != id || (a.desk.usesSlot(found, id) && !over(found.Resource.Status)) {
 		return
 	}
 	slot.Status = r4.SlotStatusFree
@@ -135,12 +142,12 @@ func (a *act) alone(ctx context.Context, f *fhir.Client, mine Booking, slot stri
 			continue
 		}
 		a.gaveWay.Store(true)
-		if a.client.usesSlot(rival, slot) { // it stays taken
+		if a.desk.usesSlot(rival, slot) { // it stays taken
 			cancelled := *mine.Resource
 			cancelled.Status = r4.AppointmentStatusCancelled
-			_, err = a.client.change(ctx, f, sameAs(mine, cancelled.Status), fhir.Put(&cancelled))
+			_, err = a.desk.change(ctx, f, sameAs(mine, cancelled.Status), fhir.Put(&cancelled))
 		} else {
-			_, err = a.client.end(ctx, f, mine, a.slotStatus)
+			_, err = a.desk.end(ctx, f, mine, a.slotStatus)
 		}
 		return Booking{}, cmp.Or(err, error(hospital.ErrConflict)) // Write looks what stands now
 	}
@@ -149,18 +156,18 @@ func (a *act) alone(ctx context.Context, f *fhir.Client, mine Booking, slot stri
 
 // rivals are the live Appointments of the Number and, where that is needed, of the slot.
 func (a *act) rivals(ctx context.Context, f *fhir.Client, mine Booking, slot string) ([]Booking, error) {
-	rivals, err := a.client.live(ctx, f, fhir.For(fhir.Identifier[*r4.Appointment](a.system, a.number)), func(b Booking) bool {
+	rivals, err := a.desk.live(ctx, f, fhir.For(fhir.Identifier[*r4.Appointment](a.system, a.number)), func(b Booking) bool {
 		return r4.HasIdentifier(b.Resource.Identifier, a.system, a.number)
 	})
-	if err != nil || a.client.contract(mine.Origin).Versioning {
+	if err != nil || a.desk.contract(mine.Origin).Versioning {
 		return rivals, err
 	}
 	q := fhir.For(fhir.AppointmentSlot.Is(slot))
-	same, err := a.client.live(ctx, f, q, func(b Booking) bool { return a.client.usesSlot(b, slot) })
+	same, err := a.desk.live(ctx, f, q, func(b Booking) bool { return a.desk.usesSlot(b, slot) })
 	for _, b := range same {
 		// Who waits for the slot without having it is no rival.
-		_, held := r4.IdentifierValue(b.Resource.Identifier, a.client.systems.Hold)
-		if taken(b.Resource.Status) || (held && !expired(b.Resource, time.Now())) {
+		_, held := r4.IdentifierValue(b.Resource.Identifier, a.desk.systems.Hold)
+		if Taken(b.Resource.Status) || (held && !expired(b.Resource, time.Now())) {
 			rivals = append(rivals, b)
 		}
 	}
@@ -174,8 +181,8 @@ func yields(rival, mine Booking) bool {
 }
 
 // contract is what the endpoint that answered honours.
-func (c *Client) contract(o hospital.Origin) campus.Contract {
-	for _, e := range c.client.Topology().Endpoints() {
+func (d *Desk) contract(o hospital.Origin) campus.Contract {
+	for _, e := range d.client.Topology().Endpoints() {
 		if e.ID == o.Endpoint {
 			return e.Contract
 		}
@@ -184,14 +191,14 @@ func (c *Client) contract(o hospital.Origin) campus.Contract {
 }
 
 // fromHold turns the hold's Appointment into the booking's.
-func (a *act) fromHold(ctx context.Context, f *fhir.Client, patient string, slot *r4.Slot) (Booking, error) {
-	held, err := a.client.appointment(ctx, f, a.client.systems.Hold, a.hold, a.patient, maySettle)
+func (a *act) fromHold(ctx context.Context, f *fhir.Client, patient string, slot *r4.Slot, guard []r4.BundleEntry) (Booking, error) {
+	held, err := a.desk.appointment(ctx, f, a.desk.systems.Hold, a.hold, a.patient, maySettle)
 	if err != nil {
 		return Booking{}, err
 	}
 	appointment := held.Resource
 	switch {
-	case !a.client.isFor(held, patient) || !a.client.usesSlot(held, slot.ID):
+	case !a.desk.isFor(held, patient) || !a.desk.usesSlot(held, slot.ID):
 		return Booking{}, hospital.Refuse(hospital.ErrNumberReused, "the hold is of another patient or slot")
 	case appointment.Status != r4.AppointmentStatusProposed || slot.Status != r4.SlotStatusBusyTentative:
 		return Booking{}, hospital.ErrConflict
@@ -200,8 +207,9 @@ func (a *act) fromHold(ctx context.Context, f *fhir.Client, patient string, slot
 	}
 	slot.Status, appointment.Status = a.slotStatus, a.status
 	appointment.Identifier = append(appointment.Identifier, r4.Identifier{System: a.system, Value: a.number})
+	appointment.BasedOn = a.basedOn(appointment.BasedOn, held.Origin)
 	a.sentAt.Store(time.Now().UnixNano())
-	_, found, err := a.client.commit(ctx, f, 1, fhir.Put(slot), fhir.Put(appointment))
+	_, found, err := a.desk.Commit(ctx, f, 1, append([]r4.BundleEntry{fhir.Put(slot), fhir.Put(appointment)}, guard...)...)
 	if err != nil {
 		return found, err
 	}
@@ -212,10 +220,11 @@ func (a *act) fromHold(ctx context.Context, f *fhir.Client, patient string, slot
 }
 
 // appointment is the new resource. It refers by ids of the Store that is written.
-func (a *act) appointment(patient string, slot *r4.Slot) *r4.Appointment {
+func (a *act) appointment(patient string, slot *r4.Slot, o hospital.Origin) *r4.Appointment {
 	out := &r4.Appointment{
 		Identifier: []r4.Identifier{{System: a.system, Value: a.number}},
 		Status:     a.status,
+		BasedOn:    a.basedOn(nil, o),
 		Slot:       []r4.Reference{*r4.RefTo("Slot", slot.ID)},
 		Start:      slot.Start,
 		End:        slot.End,
@@ -235,14 +244,14 @@ func (a *act) find(ctx context.Context, f *fhir.Client) (Booking, error) {
 	if err := a.check(); err != nil {
 		return Booking{}, err
 	}
-	found, err := a.client.appointment(ctx, f, a.system, a.number, a.patient, maySettle)
+	found, err := a.desk.appointment(ctx, f, a.system, a.number, a.patient, maySettle)
 	if err != nil {
 		return Booking{}, err
 	}
 	if a.gaveWay.Load() && over(found.Resource.Status) {
 		return Booking{}, hospital.ErrConflict
 	}
-	contract := a.client.contract(found.Origin)
+	contract := a.desk.contract(found.Origin)
 	if err := a.compare(ctx, f, found); err != nil || contract.Versioning || len(found.Resource.Slot) != 1 {
 		return found, err
 	}
@@ -251,7 +260,7 @@ func (a *act) find(ctx context.Context, f *fhir.Client) (Booking, error) {
 	if time.Since(time.Unix(0, a.sentAt.Load())) > contract.MaxRun()+clockMargin {
 		return found, nil
 	}
-	_, slot, ok := a.client.client.Local(found.Origin, found.Resource.Slot[0].Reference)
+	_, slot, ok := a.desk.client.Local(found.Origin, found.Resource.Slot[0].Reference)
 	if !ok || found.Resource.Status != a.status {
 		return found, nil
 	}
@@ -266,7 +275,7 @@ func (a *act) compare(ctx context.Context, f *fhir.Client, found Booking) error 
 	switch {
 	case err != nil:
 		return verb.NoPatient(err)
-	case !a.client.isFor(found, patient.Resource.ID):
+	case !a.desk.isFor(found, patient.Resource.ID):
 		return hospital.ErrNumberReused
 	case over(found.Resource.Status):
 		return hospital.Refuse(hospital.ErrNumberReused, "the act it names was cancelled")
@@ -274,13 +283,16 @@ func (a *act) compare(ctx context.Context, f *fhir.Client, found Booking) error 
 	if same, err := a.same(ctx, f, found); err != nil || !same {
 		return cmp.Or(err, hospital.Refuse(hospital.ErrNumberReused, "it names another slot"))
 	}
+	if !a.ordered(found.Resource.BasedOn, found.Origin) {
+		return hospital.Refuse(hospital.ErrNumberReused, "it names another order")
+	}
 	return a.stands(found.Resource)
 }
 
 // stands: is the act in force? A hold that was booked since was kept.
 func (a *act) stands(found *r4.Appointment) error {
 	switch status := found.Status; {
-	case taken(status):
+	case Taken(status):
 		return nil
 	case a.status != r4.AppointmentStatusProposed:
 		return hospital.Refuse(hospital.ErrConflict, "what carries the Number is not booked")
@@ -292,8 +304,8 @@ func (a *act) stands(found *r4.Appointment) error {
 	return nil
 }
 
-// taken: booked, or further on the way.
-func taken(status string) bool {
+// Taken reports whether an Appointment of this status is booked, or further on the way.
+func Taken(status string) bool {
 	switch status {
 	case r4.AppointmentStatusBooked, r4.AppointmentStatusArrived, r4.AppointmentStatusCheckedIn, r4.AppointmentStatusFulfilled:
 		return true
@@ -304,49 +316,21 @@ func taken(status string) bool {
 // mine is compare for an answer to what was just sent.
 func (a *act) mine(found Booking, patient, slot string) bool {
 	return r4.HasIdentifier(found.Resource.Identifier, a.system, a.number) && found.Resource.Status == a.status &&
-		a.client.isFor(found, patient) && a.client.usesSlot(found, slot)
+		a.desk.isFor(found, patient) && a.desk.usesSlot(found, slot) && a.ordered(found.Resource.BasedOn, found.Origin)
 }
 
 // same: does the Appointment have the slot that was asked for, or one of the
 // schedule and window?
 func (a *act) same(ctx context.Context, f *fhir.Client, found Booking) (bool, error) {
 	if a.window == nil {
-		return a.slot.Resource != nil && found.Origin.Store == a.slot.Origin.Store && a.client.usesSlot(found, a.slot.Resource.ID), nil
+		return a.slot.Resource != nil && found.Origin.Store == a.slot.Origin.Store && a.desk.usesSlot(found, a.slot.Resource.ID), nil
 	}
 	if !verb.Within(found.Resource.Start, a.window.From, a.window.To) || len(found.Resource.Slot) != 1 {
 		return false, nil
 	}
-	slot, err := a.client.slotOf(ctx, f, found, &found.Resource.Slot[0])
+	slot, err := a.desk.slotOf(ctx, f, found, &found.Resource.Slot[0])
 	if err != nil {
 		return false, err
 	}
-	return a.client.client.Names(found.Origin, slot.Schedule, "Schedule", a.window.Schedule.Resource.ID), nil
-}
-
-// maxSlots bounds the slots of a schedule and time that are looked at together.
-const maxSlots = 2000
-
-func (a *act) sendAny(ctx context.Context, f *fhir.Client) (Booking, error) {
-	patient, done, err := a.begin(ctx, f)
-	if err != nil || done.Resource != nil {
-		return done, err
-	}
-	free, err := verb.Collect(a.client.slots(ctx, f, a.window.Schedule, a.window.From, a.window.To, r4.SlotStatusFree), maxSlots)
-	if err != nil {
-		return Booking{}, err
-	}
-	// Everybody begins somewhere else, or all would run for the same slot.
-	start := fnv.New32a()
-	_, _ = start.Write([]byte(a.number))
-	for i := range free {
-		held, err := a.takeSlot(ctx, f, patient, free[(int(start.Sum32()%maxSlots)+i)%len(free)])
-		if hospital.CodeOf(err) != hospital.ErrConflict {
-			return held, err
-		}
-		// A refusal may be the echo of an own success whose answer was lost.
-		if done, err := a.find(ctx, f); hospital.CodeOf(err) != hospital.ErrNotFound {
-			return done, err
-		}
-	}
-	return Booking{}, hospital.ErrConflict
+	return a.desk.client.Names(found.Origin, slot.Schedule, "Schedule", a.window.Schedule.Resource.ID), nil
 }

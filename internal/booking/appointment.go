@@ -1,4 +1,4 @@
-package his
+package booking
 
 import (
 	"cmp"
@@ -38,7 +38,7 @@ func expired(a *r4.Appointment, now time.Time) bool {
 // appointment finds the Appointment that carries a Number: the live one, or,
 // when all are over, one of those. Two live ones of the same patient, which a
 // server that looks, then inserts can make, are settled where that is allowed.
-func (c *Client) appointment(ctx context.Context, f *fhir.Client, system, number string, id campus.PatientID, settle bool) (Booking, error) {
+func (d *Desk) appointment(ctx context.Context, f *fhir.Client, system, number string, id campus.PatientID, settle bool) (Booking, error) {
 	if err := verb.CheckNumber(number); err != nil {
 		return Booking{}, err
 	}
@@ -59,7 +59,7 @@ func (c *Client) appointment(ctx context.Context, f *fhir.Client, system, number
 	case !settle:
 		return Booking{}, errTwoLive
 	}
-	return c.settle(ctx, f, live, id)
+	return d.settle(ctx, f, live, id)
 }
 
 // A reading verb settles nothing.
@@ -74,18 +74,18 @@ var errTwoLive = hospital.Refuse(hospital.ErrConflict, "two live appointments ca
 // others, guarded by their versions: the one that has gone furthest stays, else
 // the earliest. What has gone beyond booked is never ended, nor is anything where
 // it cannot be told that both are of one moment, as a repetition makes them.
-func (c *Client) settle(ctx context.Context, f *fhir.Client, live []Booking, id campus.PatientID) (Booking, error) {
+func (d *Desk) settle(ctx context.Context, f *fhir.Client, live []Booking, id campus.PatientID) (Booking, error) {
 	patient, err := verb.FindPatient(hospital.SameStore(ctx, live[0].Origin), f, id)
 	if err != nil {
 		return Booking{}, verb.NoPatient(err)
 	}
-	if slices.ContainsFunc(live, func(b Booking) bool { return !c.isFor(b, patient.Resource.ID) }) {
+	if slices.ContainsFunc(live, func(b Booking) bool { return !d.isFor(b, patient.Resource.ID) }) {
 		return Booking{}, hospital.ErrNumberReused
 	}
 	slices.SortFunc(live, func(a, b Booking) int {
 		return cmp.Or(progress(b)-progress(a), verb.Updated(a.Resource).Compare(verb.Updated(b.Resource)))
 	})
-	window := c.contract(live[0].Origin).MaxRun() + clockMargin
+	window := d.contract(live[0].Origin).MaxRun() + clockMargin
 	for _, b := range live[1:] {
 		apart := verb.Updated(b.Resource).Sub(verb.Updated(live[0].Resource)).Abs()
 		if progress(b) > 1 || verb.Updated(b.Resource).IsZero() || verb.Updated(live[0].Resource).IsZero() || apart > window || (apart == 0 && progress(b) == progress(live[0])) {
@@ -97,7 +97,7 @@ func (c *Client) settle(ctx context.Context, f *fhir.Client, live []Booking, id 
 		if progress(b) == 0 {
 			status = r4.SlotStatusBusyTentative
 		}
-		if _, err := c.end(ctx, f, b, status); err != nil {
+		if _, err := d.end(ctx, f, b, status); err != nil {
 			return Booking{}, err
 		}
 	}
@@ -116,37 +116,37 @@ func progress(b Booking) int {
 }
 
 // live collects the Appointments of a search that are not over.
-func (c *Client) live(ctx context.Context, f *fhir.Client, q fhir.Query, check func(Booking) bool) ([]Booking, error) {
+func (d *Desk) live(ctx context.Context, f *fhir.Client, q fhir.Query, check func(Booking) bool) ([]Booking, error) {
 	all := verb.Search(ctx, f, q, func(a *r4.Appointment, o hospital.Origin) bool { return check(Booking{Resource: a, Origin: o}) })
 	return verb.Collect(verb.Only(all, func(a *r4.Appointment) bool { return !over(a.Status) }), verb.MaxSame)
 }
 
 // usedByOthers: does a live Appointment beside this one have the slot, which is in
 // this status? Who waits, or whose hold has ended, has not.
-func (c *Client) usedByOthers(ctx context.Context, f *fhir.Client, found Booking, slot, status string) (bool, error) {
+func (d *Desk) usedByOthers(ctx context.Context, f *fhir.Client, found Booking, slot, status string) (bool, error) {
 	q := fhir.For(fhir.AppointmentSlot.Is(slot))
-	list, err := c.live(ctx, f, q, func(b Booking) bool { return c.usesSlot(b, slot) })
+	list, err := d.live(ctx, f, q, func(b Booking) bool { return d.usesSlot(b, slot) })
 	return slices.ContainsFunc(list, func(b Booking) bool {
 		until, ours := holdEnd(b.Resource)
 		holds := status == r4.SlotStatusBusyTentative && b.Resource.Status == r4.AppointmentStatusProposed &&
 			!(ours && time.Now().After(until.Add(clockMargin)))
-		return b.Resource.ID != found.Resource.ID && (taken(b.Resource.Status) || holds)
+		return b.Resource.ID != found.Resource.ID && (Taken(b.Resource.Status) || holds)
 	}), err
 }
 
 // isFor reports whether the patient takes part.
-func (c *Client) isFor(found Booking, patient string) bool {
+func (d *Desk) isFor(found Booking, patient string) bool {
 	for i := range found.Resource.Participant {
-		if c.client.Names(found.Origin, found.Resource.Participant[i].Actor, "Patient", patient) {
+		if d.client.Names(found.Origin, found.Resource.Participant[i].Actor, "Patient", patient) {
 			return true
 		}
 	}
 	return false
 }
 
-func (c *Client) usesSlot(found Booking, slot string) bool {
+func (d *Desk) usesSlot(found Booking, slot string) bool {
 	for i := range found.Resource.Slot {
-		if c.client.Names(found.Origin, &found.Resource.Slot[i], "Slot", slot) {
+		if d.client.Names(found.Origin, &found.Resource.Slot[i], "Slot", slot) {
 			return true
 		}
 	}
@@ -155,17 +155,17 @@ func (c *Client) usesSlot(found Booking, slot string) bool {
 
 // currentSlot reads the slot's version of now and checks that the id still means
 // the time the caller saw.
-func (c *Client) currentSlot(ctx context.Context, f *fhir.Client, seen hospital.Found[*r4.Slot]) (*r4.Slot, error) {
+func (d *Desk) currentSlot(ctx context.Context, f *fhir.Client, seen hospital.Found[*r4.Slot]) (*r4.Slot, error) {
 	slot, resp, err := fhir.Read[*r4.Slot](ctx, f, seen.Resource.ID)
 	if err != nil {
 		return nil, gone(err)
 	}
 	origin := hospital.OriginOf(resp)
-	typ, id, ok := c.client.Local(seen.Origin, refOf(seen.Resource.Schedule))
+	typ, id, ok := d.client.Local(seen.Origin, refOf(seen.Resource.Schedule))
 	switch {
 	case origin.Store != seen.Origin.Store,
 		!verb.SameTime(slot.Start, seen.Resource.Start), !verb.SameTime(slot.End, seen.Resource.End),
-		!ok, !c.client.Names(origin, slot.Schedule, typ, id):
+		!ok, !d.client.Names(origin, slot.Schedule, typ, id):
 		return nil, hospital.Refuse(hospital.ErrConflict, "the slot is not what it was when it was read")
 	}
 	return slot, nil
@@ -186,8 +186,9 @@ func refOf(r *r4.Reference) string {
 	return r.Reference
 }
 
-// commit sends the transaction and takes the Appointment, entry number i, from its answer.
-func (c *Client) commit(ctx context.Context, f *fhir.Client, i int, entries ...r4.BundleEntry) (*r4.Bundle, Booking, error) {
+// Commit sends the transaction and takes the Appointment, entry number i, from its
+// answer. An entry without a guard is not sent.
+func (d *Desk) Commit(ctx context.Context, f *fhir.Client, i int, entries ...r4.BundleEntry) (*r4.Bundle, Booking, error) {
 	for _, e := range entries {
 		if e.Request == nil {
 			return nil, Booking{}, verb.ErrUnguarded
@@ -195,7 +196,7 @@ func (c *Client) commit(ctx context.Context, f *fhir.Client, i int, entries ...r
 	}
 	answer, resp, err := fhir.Transaction(ctx, f, &r4.Bundle{Type: r4.BundleTypeTransaction, Entry: entries})
 	if err != nil {
-		return nil, Booking{}, c.refused(err)
+		return nil, Booking{}, d.Refused(err)
 	}
 	appointment, ok := answer.Entry[i].Resource.(*r4.Appointment)
 	if !ok {
