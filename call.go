@@ -32,6 +32,9 @@ func (c *Client) ready(ctx context.Context, call *call, kind campus.Kind) error 
 	if call.campus == "" {
 		return Refuse(ErrInvalidArgument, "no campus: set Config.Campus or use AtCampus")
 	}
+	if call.across {
+		return Refuse(ErrInvalidArgument, "this verb does not ask across campuses")
+	}
 	if _, err := c.Topology().Route(call.op.System, call.campus, kind); err != nil {
 		return err
 	}

@@ -43,6 +43,11 @@ type Config struct { //nolint:recvcheck // printing has value receivers, so that
 	// Campus is the campus a call belongs to unless [AtCampus] says otherwise.
 	// It may be empty when there is only one.
 	Campus campus.ID
+	// Identities finds all numbers of a patient, for calls across campuses: an EMPI's
+	// (患者主索引) answer, say. nil asks the calling campus's HIS: the numbers of the record
+	// that carries this one, and of those linked with it. [ErrNotFound] means that no more
+	// is known. It must be safe for concurrent use.
+	Identities func(ctx context.Context, patient campus.PatientID) ([]campus.PatientID, error)
 	// Credentials authorize requests, by system, and EndpointCredentials those to
 	// single endpoints instead. What has none is called without.
 	Credentials         map[campus.SystemID]Credential

@@ -108,6 +108,9 @@ func (c *credentials) of(e *campus.Endpoint) Credential {
 }
 
 func (c *Client) authorize(ctx context.Context, e *campus.Endpoint, req *http.Request) error {
+	if e.DICOMweb.RawQuery { // before a credential signs it
+		plainQuery(req.URL)
+	}
 	if t, ok := ctx.Value(tokenRequestKey{}).(*tokenSource); ok && t.oauth.System == e.System {
 		return t.authenticate(ctx, e, req)
 	}

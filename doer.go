@@ -43,32 +43,44 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 		return nil, campus.ErrUnknownSystem
 	}
 	fc := d.describe(c, i, req)
-	if err := d.confine(ctx, fc); err != nil {
+	if err := d.client.confine(ctx, fc); err != nil {
 		return nil, err
 	}
 	u, err := d.locate(fc, i, req)
 	if err != nil {
 		return nil, err
 	}
-	out := req.WithContext(ctx)
-	out.URL, out.Header = u, req.Header.Clone()
-	d.client.mark(out.Header, c)
-	if fc.Kind == campus.ReadStrong {
-		out.Header.Set("Cache-Control", "no-cache") // servers re-use an equal search's result
-	}
+	out := d.client.dress(ctx, c, fc, req)
+	out.URL = u
 	d.client.nameCampus(out, d.system, c.campus, i.Previous != nil && !i.Restart)
 	resp, err := d.do(ctx, c, fc, out)
-	if fc.Kind == campus.Write {
-		c.note(err)
-		d.client.sessions.wrote(d.system, resp, err)
-	}
-	if err == nil {
-		c.heard(resp)
-	}
+	d.client.learn(c, fc, resp, err)
 	if err != nil && i.Previous != nil {
 		err = fmt.Errorf("%w: %w", fhir.ErrCursorLost, err)
 	}
 	return resp, err
+}
+
+// dress is a copy of the request with the headers of every call.
+func (c *Client) dress(ctx context.Context, call *call, fc *failover.Call, req *http.Request) *http.Request {
+	out := req.WithContext(ctx)
+	out.Header = req.Header.Clone()
+	c.mark(out.Header, call)
+	if fc.Kind == campus.ReadStrong {
+		out.Header.Set("Cache-Control", "no-cache") // servers re-use an equal search's result
+	}
+	return out
+}
+
+// learn keeps of a request's outcome what the rest of its call, and its session, need.
+func (c *Client) learn(call *call, fc *failover.Call, resp *http.Response, err error) {
+	if fc.Kind == campus.Write {
+		call.note(err)
+		c.sessions.wrote(fc.System, resp, err)
+	}
+	if err == nil {
+		call.heard(resp)
+	}
 }
 
 // do sends within the verb's span, or, from an escape hatch, in one of its own.
@@ -108,7 +120,7 @@ func (d *doer) describe(c *call, i fhir.Interaction, req *http.Request) *failove
 	switch {
 	case i.Reads:
 		fc.Repeat, fc.Kind = Safe, readKind(c.op.Consistency)
-		fc.Hedge = !d.client.config.DisableHedging && d.client.config.Audit == nil
+		fc.Hedge = d.client.hedges()
 		if c.op.Consistency == Session {
 			fc.After = d.client.sessions.since(d.client.Topology(), d.system, c.campus)
 		}
@@ -141,12 +153,12 @@ func readKind(c Consistency) campus.Kind {
 }
 
 // confine keeps a call that uses ids of one Store in that Store.
-func (d *doer) confine(ctx context.Context, fc *failover.Call) error {
+func (c *Client) confine(ctx context.Context, fc *failover.Call) error {
 	from, ok := ctx.Value(storeKey{}).(Origin)
-	if !ok || from.System != d.system {
+	if !ok || from.System != fc.System {
 		return nil
 	}
-	route, err := d.client.Topology().Route(fc.System, fc.Campus, fc.Kind)
+	route, err := c.Topology().Route(fc.System, fc.Campus, fc.Kind)
 	if err != nil {
 		return err
 	}

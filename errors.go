@@ -47,6 +47,8 @@ const (
 	ErrUnexpectedAnswer Code = "unexpected_answer"
 	ErrFilterIgnored    Code = "filter_ignored"
 	ErrPageLost         Code = "page_lost"
+	ErrIncomplete       Code = "incomplete" // an ErrUnavailable: not all of the answer came
+	ErrPartial          Code = "partial"    // a PartialError: not every campus answered
 	ErrTooLarge         Code = "too_large"
 	ErrClosed           Code = "closed"
 	ErrInternal         Code = "internal"
@@ -79,6 +81,8 @@ var advice = map[Code]string{
 	ErrUnexpectedAnswer: "the answer does not fit the question and was dropped",
 	ErrFilterIgnored:    "the server ignored a search parameter; its answer was dropped",
 	ErrPageLost:         "the list could not be continued; start it again",
+	ErrIncomplete:       "the answer broke off and no site had the rest; what came is not all, ask again",
+	ErrPartial:          "not every campus answered; what came is not all there is",
 	ErrTooLarge:         "too large; ask for less or raise Config.MaxBody",
 	ErrClosed:           "the client is closed",
 	ErrInternal:         "unexpected failure",
@@ -156,7 +160,7 @@ func (e *Error) Is(target error) bool { return target == error(e.Code) || e.Code
 // Is makes errors.Is(ErrStoreUnavailable, ErrUnavailable) hold, and its like.
 func (c Code) Is(target error) bool {
 	switch c {
-	case ErrStoreUnavailable, ErrWriteUnavailable, ErrClientIsolated:
+	case ErrStoreUnavailable, ErrWriteUnavailable, ErrClientIsolated, ErrIncomplete:
 		return target == error(ErrUnavailable)
 	default:
 		return false
@@ -239,7 +243,8 @@ var codes = []struct {
 	{fhir.ErrLink, ErrUnexpectedAnswer},
 	{fhir.ErrCut, ErrUnavailable},
 	{fhir.ErrRequest, ErrInvalidArgument},
-	{failover.ErrStalled, ErrUnavailable},
+	{failover.ErrStalled, ErrIncomplete},
+	{failover.ErrCut, ErrIncomplete},
 	{failover.ErrStoreUnavailable, ErrStoreUnavailable},
 	{failover.ErrWriteUnavailable, ErrWriteUnavailable},
 	{failover.ErrClientIsolated, ErrClientIsolated},
@@ -249,6 +254,10 @@ var codes = []struct {
 func codeOf(err error) Code {
 	if err == nil {
 		return ""
+	}
+	var partial *PartialError
+	if errors.As(err, &partial) {
+		return ErrPartial
 	}
 	var own *Error
 	if errors.As(err, &own) {
@@ -342,3 +351,7 @@ func (e *Error) complete(c *call) {
 
 // Refuse returns an *Error of the given code, for verbs; reason must be fixed words.
 func Refuse(code Code, reason string) error { return &Error{Code: code, Reason: reason} }
+
+// Because returns an *Error of the given code that wraps an error of the verb's own,
+// for errors.As. What cause prints must name nobody.
+func Because(code Code, cause error) error { return &Error{Code: code, cause: cause} }

@@ -94,6 +94,8 @@ type options struct {
 	repeated bool
 	actor    Actor
 	patients []campus.PatientID
+	across   bool // campuses
+	beyond   bool // the legal entity
 }
 
 // Option is for reads, writes and plain HTTP alike.
@@ -154,6 +156,7 @@ type call struct {
 	campus    campus.ID
 	requestID string
 	actor     Actor
+	across    bool // asked of a verb that cannot
 	number    string
 
 	mu        sync.Mutex
@@ -224,7 +227,7 @@ func callOf(ctx context.Context) *call {
 }
 
 func (c *Client) newCall(op Op, o options) *call {
-	return &call{op: op, campus: c.campusOf(o), actor: o.actor, patients: o.patients}
+	return &call{op: op, campus: c.campusOf(o), actor: o.actor, across: o.across, patients: o.patients}
 }
 
 // another is a call of its own with the same options, for one request of an escape hatch.

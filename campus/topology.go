@@ -188,7 +188,8 @@ type Endpoint struct {
 // value is one that follows the standard and names the issuer of each number.
 type DICOMweb struct {
 	// RawQuery is for a server that does not percent-decode a query's values: they are
-	// sent to it as they are.
+	// sent to it as they are, with the wildcard * for what cannot be (Chinese, spaces).
+	// What it then finds too much is dropped here.
 	RawQuery bool
 	// PatientIssuer is the issuer (PatientID.Issuer) of the patient IDs that the server
 	// holds without one (0010,0021). Empty means nobody's: such are not taken for

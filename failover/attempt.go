@@ -119,6 +119,9 @@ func (r *run) send(f *flight, header http.Header) (*http.Response, Verdict) {
 	// The attempt's time begins now: a slow token server is not this endpoint's fault.
 	f.start = time.Now()
 	timed, headersCame := r.limit(f)
+	if r.call.Upload && req.Body != nil {
+		timed = r.feed(timed, f, req)
+	}
 	resp, err := s.transport(r.call, f.attempt.N).RoundTrip(req.WithContext(w.watch(timed)))
 	headersCame()
 	if err != nil {
@@ -140,6 +143,8 @@ func (r *run) send(f *flight, header http.Header) (*http.Response, Verdict) {
 func (r *run) limit(f *flight) (ctx context.Context, headersCame func()) {
 	headersCame = func() {}
 	switch {
+	case r.call.Upload:
+		return f.ctx, headersCame // see feed
 	case r.call.MaxBody == 0:
 		stream, cancel := context.WithCancelCause(f.ctx)
 		ctx, f.end = stream, func() { cancel(nil) }
@@ -272,31 +277,14 @@ func (r *run) read(ctx context.Context, f *flight, resp *http.Response) Verdict 
 		case err != nil:
 			return Verdict{Outcome: Unknown, Fault: FaultCut}
 		}
-	} else if stall := r.call.stall(); stall > 0 {
-		resp.Body = &lively{ReadCloser: resp.Body, stall: stall, end: f.end}
+	} else {
+		resp.Body = r.stream(f, resp.Body)
 	}
 	v := settle(classify(r.call, resp, body), resp.StatusCode, f.site.endpoint.Contract)
 	if r.lagging(f.site) && (v.Empty || resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusGone) {
 		return Verdict{Outcome: NotExecuted, Fault: FaultStale}
 	}
 	return v
-}
-
-// lively is a stream that must not fall silent.
-type lively struct {
-	io.ReadCloser
-	stall time.Duration
-	end   func()
-}
-
-// Read reads. Only the server's silence counts, not the reader's leisure.
-func (l *lively) Read(p []byte) (int, error) {
-	timer := time.AfterFunc(l.stall, l.end)
-	n, err := l.ReadCloser.Read(p)
-	if fell := !timer.Stop(); fell && err != nil {
-		err = ErrStalled
-	}
-	return n, err
 }
 
 // memory is a body that was read inside the attempt.

@@ -125,11 +125,15 @@ type Call struct {
 	Timeout time.Duration
 	// MaxBody is how many bytes of answer, after decompression, are read inside
 	// the attempt; more fails it. Zero streams the body to the caller; AttemptTimeout
-	// then bounds the wait for its headers, and Stall each silence after them.
+	// then bounds the wait for its headers and for its first byte, and Stall each silence
+	// after that. A stream that breaks off is an [*Error], good for Again.
 	MaxBody int64
 	// Stall is the longest silence of a stream: reading it fails with [ErrStalled].
 	// Zero means [DefaultStall], negative means any.
 	Stall time.Duration
+	// Upload says that the request's body is long: Stall bounds each pause in which the
+	// server takes nothing of it, and AttemptTimeout the wait for the answer after it.
+	Upload bool
 	// Classify defaults to [ClassifyHTTP].
 	Classify Classifier
 	// Hedge lets a Safe call whose body is bounded be asked at a second endpoint when
@@ -141,7 +145,8 @@ type Call struct {
 	// both come from an [Origin]. Empty for none.
 	Store campus.StoreID
 	Epoch int64
-	// Again is how an earlier sending of the same act failed, which has surely ended:
+	// Again is how an earlier sending of the same act failed, which has surely ended, or
+	// how a stream of the same answer broke off:
 	// another endpoint is asked first, and when it works there, that one is to blame.
 	// nil for none.
 	Again *Error

@@ -19,17 +19,24 @@ func (r *run) charge(f *flight, v Verdict, now time.Time) {
 	case v.Fault == FaultTimeout && (r.short() || f.suspended(r.call, now)):
 		k.release(s, c, f.ticket)
 	case doubtful(v.Fault, f.status):
-		d := &doubt{site: s, class: c, ticket: f.ticket, fault: v.Fault}
-		if k.doubted(s, c, f.ticket, r.call.Op, v.Fault, f.status, now) {
-			d.charge(k, now)
-			return
-		}
-		d.ticket = ticket{generation: d.ticket.generation} // doubted gave back the rest
-		r.doubts = append(r.doubts, d)
-		r.client.verify(s, d)
+		r.doubt(f, v.Fault, now)
 	default:
 		k.release(s, c, f.ticket)
 	}
+}
+
+// doubt notes a failure that may be the request's own fault, and asks.
+func (r *run) doubt(f *flight, fault Fault, now time.Time) *doubt {
+	k, c := r.client.keeper, classOf(r.call.Kind)
+	d := &doubt{site: f.site, class: c, ticket: f.ticket, fault: fault}
+	if k.doubted(f.site, c, f.ticket, r.call.Op, fault, f.status, now) {
+		d.charge(k, now)
+		return d
+	}
+	d.ticket = ticket{generation: d.ticket.generation} // doubted gave back the rest
+	r.doubts = append(r.doubts, d)
+	r.client.verify(f.site, d)
+	return d
 }
 
 // doubtful failures may be the request's own fault. A 503 is one also when it asks
@@ -81,7 +88,7 @@ func (r *run) short() bool { return r.ctx.Err() != nil && (r.call.AttemptTimeout
 // that stood still.
 func (f *flight) suspended(call *Call, now time.Time) bool {
 	limit := call.AttemptTimeout
-	if limit == 0 {
+	if limit == 0 || call.Upload {
 		limit = call.timeout()
 	}
 	return now.Sub(f.start) > 2*limit

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -297,18 +296,6 @@ func (c *Client) isClosed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.closed
-}
-
-// endBody ends what a stream holds when its body is closed, not at headers.
-type endBody struct {
-	io.ReadCloser
-	end  func()
-	once sync.Once
-}
-
-func (b *endBody) Close() error {
-	defer b.once.Do(b.end)
-	return b.ReadCloser.Close()
 }
 
 func discard(resp *http.Response) {

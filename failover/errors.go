@@ -25,6 +25,8 @@ var (
 	ErrClientIsolated error = unavailable("this machine's network leads to no data centre; check it")
 	// ErrStalled: a stream fell silent for longer than [Call.Stall].
 	ErrStalled = errors.New("failover: the stream fell silent; ask again")
+	// ErrCut: a stream broke off before its end.
+	ErrCut = errors.New("failover: the stream broke off; ask again")
 	// ErrBusy: endpoints are at their bound of concurrency, and no other could answer;
 	// nothing was executed.
 	ErrBusy = errors.New("failover: too many calls in flight; slow down and try again")

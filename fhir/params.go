@@ -8,6 +8,8 @@ const (
 	PatientPhone     PersonParam[*r4.Patient] = "phone"
 	PatientBirthDate PersonParam[*r4.Patient] = "birthdate"
 
+	PatientLink RefParam[*r4.Patient, *r4.Patient] = "link"
+
 	OrganizationType TokenParam[*r4.Organization] = "type"
 	OrganizationName TextParam[*r4.Organization]  = "name"
 
@@ -48,6 +50,9 @@ const (
 	ServiceRequestEncounter   RefParam[*r4.ServiceRequest, *r4.Encounter] = "encounter"
 	ServiceRequestRequisition TokenParam[*r4.ServiceRequest]              = "requisition"
 	ServiceRequestStatus      TokenParam[*r4.ServiceRequest]              = "status"
+	ServiceRequestCategory    TokenParam[*r4.ServiceRequest]              = "category"
+	ServiceRequestCode        TokenParam[*r4.ServiceRequest]              = "code"
+	ServiceRequestAuthored    TimeParam[*r4.ServiceRequest]               = "authored"
 
 	MedicationRequestPatient RefParam[*r4.MedicationRequest, *r4.Patient] = "patient"
 	MedicationRequestStatus  TokenParam[*r4.MedicationRequest]            = "status"
@@ -77,7 +82,20 @@ const (
 	DiagnosticReportDate     TimeParam[*r4.DiagnosticReport]                    = "date"
 	DiagnosticReportResult   RefParam[*r4.DiagnosticReport, *r4.Observation]    = "result"
 	DiagnosticReportOrder    RefParam[*r4.DiagnosticReport, *r4.ServiceRequest] = "based-on"
+	DiagnosticReportSpecimen RefParam[*r4.DiagnosticReport, *r4.Specimen]       = "specimen"
+	DiagnosticReportCode     TokenParam[*r4.DiagnosticReport]                   = "code"
+	DiagnosticReportStatus   TokenParam[*r4.DiagnosticReport]                   = "status"
 
 	SpecimenPatient     RefParam[*r4.Specimen, *r4.Patient]     = "patient"
+	SpecimenCollected   TimeParam[*r4.Specimen]                 = "collected"
 	ImagingStudyPatient RefParam[*r4.ImagingStudy, *r4.Patient] = "patient"
 )
+
+// LastUpdated is the search parameter of every type for when the server wrote the
+// current version (_lastUpdated, section 3.1.1.4.2).
+func LastUpdated[T r4.Resource]() TimeParam[T] { return "_lastUpdated" }
+
+// Oldest sorts by a time, the earliest first.
+func Oldest[T r4.Resource](p TimeParam[T]) Filter[T] {
+	return Filter[T]{name: "_sort", value: string(p)}
+}
