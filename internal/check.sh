@@ -1,16 +1,45 @@
 #!/usr/bin/env bash
 # The longer checks: everything that README's test command leaves out. Needs Go;
-# Node and npm for the FHIR peer and the generator's input. What is skipped is
-# said at the end. HOSPITAL_SAMPLES may name a folder of FHIR samples.
+# Node and npm for the FHIR peer and the generator's input; Orthanc for the
+# DICOMweb peers, which it installs where it may. What is skipped is said at the
+# end. HOSPITAL_SAMPLES may name a folder of FHIR samples.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 peer=
 fake=
+with_orthanc=
+orthancs=()
 skipped=()
 cleanup() {
 	for pid in $peer $fake; do kill "$pid" 2>/dev/null || true; done
+	stop_orthancs
 	rm -rf "$work"
+}
+# A test may have killed one, and its pid may be somebody else's by now.
+is_ours() { grep -qasF "$work" "/proc/$1/cmdline"; }
+stop_orthancs() {
+	for pid in "${orthancs[@]}"; do
+		while is_ours "$pid"; do
+			kill -9 "$pid" 2>/dev/null || true
+			sleep 0.1
+		done
+	done
+	orthancs=()
+}
+# Two data centres with empty stores, a new pair for each run of the tests.
+start_orthancs() {
+	if [ -z "$with_orthanc" ]; then return; fi
+	step "start the DICOMweb peers"
+	stop_orthancs
+	local first=${HOSPITAL_ORTHANC_PORT:-8142} port pid
+	for port in "$first" $((first + 1)); do
+		pid=$(internal/peers/orthanc/start.sh "$(mktemp -d "$work/orthanc.XXXXXX")" "$port")
+		orthancs+=("$pid")
+	done
+	export HOSPITAL_DICOMWEB_PEERS=http://127.0.0.1:$first/dicom-web,http://127.0.0.1:$((first + 1))/dicom-web
+	export HOSPITAL_DICOMWEB_PIDS=${orthancs[0]},${orthancs[1]}
+	echo "$HOSPITAL_DICOMWEB_PEERS, pids $HOSPITAL_DICOMWEB_PIDS"
 }
 trap cleanup EXIT
 tool() { go tool -modfile=internal/tools/go.mod "$@"; }
@@ -72,9 +101,19 @@ if command -v npm >/dev/null && command -v node >/dev/null; then
 else
 	skipped+=("generator diff, official examples and the FHIR peer: no npm and node")
 fi
+
+step "install the DICOMweb peers"
+if internal/peers/orthanc/install.sh >"$work/install.log" 2>&1; then
+	with_orthanc=yes
+	export HOSPITAL_DICOM_FILES=/usr/lib/python3/dist-packages/pydicom/data
+else
+	skipped+=("DICOMweb peers and their files: $(tail -n 1 "$work/install.log")")
+fi
 if [ -z "${HOSPITAL_SAMPLES:-}" ]; then
 	skipped+=("samples: HOSPITAL_SAMPLES names no folder")
 fi
+
+start_orthancs
 
 step "tests, shuffled, under the race detector"
 go test -race -shuffle=on -count=1 -timeout 30m ./...
@@ -82,6 +121,7 @@ go test -race -shuffle=on -count=1 -timeout 30m ./...
 step "tests with the oldest Go this module allows"
 oldest=go$(sed -n 's/^go //p' go.mod)
 if GOTOOLCHAIN=$oldest go version 2>/dev/null; then
+	start_orthancs
 	GOTOOLCHAIN=$oldest go test ./...
 else
 	skipped+=("tests with $oldest: that toolchain cannot be had here")
