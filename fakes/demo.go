@@ -2,6 +2,7 @@ package fakes
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,10 +23,51 @@ type Demo struct {
 	Patients []campus.PatientID
 	// Start is when the first slot begins; End when the last has ended.
 	Start, End time.Time
-	list       []object
+	// Studies in the PACS: of patients of every campus, the first of whom has two. Accession
+	// numbers repeat across campuses on purpose.
+	Studies []Study
+	list    []object
 }
 
-func (d *Demo) resources() []object { return d.list }
+// loadDemo fills the stores: the HIS with all of it, the RIS with the same people, the
+// LIS with their results, the PACS with their images.
+func (h *Hospital) loadDemo() {
+	for _, id := range h.originals[campus.HIS] {
+		s := h.stores[id]
+		s.load(h.demo.resources(s.issuer))
+	}
+	for _, id := range h.originals[campus.RIS] {
+		s := h.stores[id]
+		s.load(h.demo.patients(s.issuer))
+	}
+	for _, id := range h.originals[campus.LIS] {
+		s := h.stores[id]
+		s.load(h.demo.laboratory(s.issuer))
+	}
+	for _, id := range h.originals[campus.PACS] {
+		h.loadStudies(id)
+	}
+}
+
+// resources are those of one issuer's patients, "" for everybody's, and the clinic.
+func (d *Demo) resources(issuer string) []object {
+	return slices.DeleteFunc(slices.Clone(d.list), func(o object) bool {
+		return o.typ() == "Patient" && issuer != "" && identifiers(o)[0]["system"] != issuer
+	})
+}
+
+// patients are the same people under other ids, as another store has them.
+func (d *Demo) patients(issuer string) []object {
+	var out []object
+	for _, o := range d.resources(issuer) {
+		if o.typ() == "Patient" {
+			o = o.clone()
+			o["id"] = strconv.Itoa(firstID + len(people) - 1 - len(out))
+			out = append(out, o)
+		}
+	}
+	return out
+}
 
 // Bounds of the demo's schedules.
 const (
@@ -69,6 +111,7 @@ func newDemo(now time.Time) Demo {
 		})
 	}
 	d.clinic()
+	d.imaging()
 	return d
 }
 

@@ -3,7 +3,6 @@ package fakes
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -119,12 +118,16 @@ func (h *Hospital) listen(e *campus.Endpoint, again string) (net.Listener, strin
 	return l, l.Addr().String(), nil
 }
 
-// hostOf is an endpoint's name in memory.
+// hostOf is an endpoint's name in memory: his.dc-a.test, pacs.hankou.a.dc-a.test.
 func hostOf(e *campus.Endpoint) string {
-	if e.Environment == "" {
-		return fmt.Sprintf("%s.%s.test", e.System, e.DataCenter)
+	parts := []string{string(e.System)}
+	if len(e.Campuses) > 0 {
+		parts = append(parts, string(e.Campuses[0]))
 	}
-	return fmt.Sprintf("%s.%s.%s.test", e.System, strings.ToLower(string(e.Environment)), e.DataCenter)
+	if e.Environment != "" {
+		parts = append(parts, strings.ToLower(string(e.Environment)))
+	}
+	return strings.Join(append(parts, string(e.DataCenter), "test"), ".")
 }
 
 func (s *server) start() error {
@@ -142,7 +145,7 @@ func (s *server) start() error {
 		if !strings.Contains(host, ":") {
 			s.address = net.JoinHostPort(host, s.hospital.port())
 		}
-		s.endpoint.URL = s.hospital.scheme() + "://" + host + "/fhir"
+		s.endpoint.URL = s.hospital.scheme() + "://" + host + basePath(s.endpoint.System)
 	}
 	s.door = newDoor(s, l)
 	if s.stall != nil {

@@ -1,6 +1,7 @@
 package fakes
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -23,9 +24,9 @@ func (h *Hospital) describe() {
 			{ID: "dr", Name: "异地灾备", Role: campus.Standby},
 		},
 		Campuses: []campus.Campus{
-			{ID: "hankou", Name: "汉口主院区", Organization: "group", Home: "dc-a"},
-			{ID: "guanggu", Name: "光谷院区", Organization: "group", Home: "dc-b"},
-			{ID: "zhongfa", Name: "中法新城院区", Organization: "zhongfa-hospital", Home: "dc-a"},
+			{ID: "hankou", Name: "汉口主院区", Organization: "group", Home: "dc-a", PatientIssuer: IssuerHankou},
+			{ID: "guanggu", Name: "光谷院区", Organization: "group", Home: "dc-b", PatientIssuer: IssuerGuanggu},
+			{ID: "zhongfa", Name: "中法新城院区", Organization: "zhongfa-hospital", Home: "dc-a", PatientIssuer: IssuerZhongfa},
 		},
 	}
 	if h.parallel {
@@ -34,31 +35,66 @@ func (h *Hospital) describe() {
 	}
 	h.description = d
 	for _, sys := range systems {
-		h.describeSystem(sys)
+		h.description.Systems = append(h.description.Systems, campus.System{ID: sys})
+		if !h.own[sys] {
+			h.describeStore(sys, campus.StoreID(sys), campus.Campus{})
+			continue
+		}
+		for _, c := range d.Campuses {
+			h.describeStore(sys, campus.StoreID(string(sys)+"-"+string(c.ID)), c)
+		}
 	}
 }
 
-func (h *Hospital) describeSystem(sys campus.SystemID) {
-	d := &h.description
-	original, replica := campus.StoreID(sys), replicaOf(sys)
-	d.Systems = append(d.Systems, campus.System{ID: sys})
+// describeStore is a store, its replica and their doors, of a campus where that has
+// an id.
+func (h *Hospital) describeStore(sys campus.SystemID, original campus.StoreID, of campus.Campus) {
+	d, replica := &h.description, replicaOf(original)
 	d.Stores = append(d.Stores, campus.Store{ID: original, Epoch: 1, RolePath: h.rolePath},
 		campus.Store{ID: replica, ReplicaOf: original, Lag: h.lag, Epoch: 1})
 	h.stores[original] = newStore(h, original)
+	h.stores[original].issuer = of.PatientIssuer
 	h.stores[replica] = newReplica(h, replica, h.stores[original], h.lag)
+	h.originals[sys] = append(h.originals[sys], original)
 	for _, dc := range d.DataCenters {
 		e := campus.Endpoint{
 			System: sys, DataCenter: dc.ID, Store: original, Contract: h.truth(),
 			HealthPath: h.healthPath, HTTP2: h.http2, AllowPlainHTTP: h.authority == nil,
 		}
+		name := string(sys)
+		if of.ID != "" {
+			name += "." + string(of.ID)
+			e.ID, e.Campuses = campus.EndpointID(fmt.Sprintf("%s/%s/%s", sys, dc.ID, of.ID)), []campus.ID{of.ID}
+		}
+		if sys == campus.PACS {
+			e.DICOMweb = h.dialect(of)
+		}
 		if !h.ownLinks {
-			e.Aliases = []string{h.scheme() + "://" + string(sys) + ".group.test/fhir"}
+			e.Aliases = []string{h.scheme() + "://" + name + ".group.test" + basePath(sys)}
 		}
 		if dc.Role == campus.Standby {
 			e.Store, e.Readable = replica, h.readable
 		}
 		d.Endpoints = append(d.Endpoints, h.parallels(e)...)
 	}
+}
+
+// dialect is what differs in these DICOMweb servers. Numbers without an issuer are
+// the campus's, where the store is.
+func (h *Hospital) dialect(of campus.Campus) campus.DICOMweb {
+	d := campus.DICOMweb{RawQuery: h.personality.RawQuery}
+	if h.personality.NoIssuer && of.PatientIssuer != "" {
+		d.PatientIssuer, d.AccessionIssuer = of.PatientIssuer, accessionIssuer(of.PatientIssuer)
+	}
+	return d
+}
+
+// basePath is where a system's servers begin.
+func basePath(sys campus.SystemID) string {
+	if sys == campus.PACS {
+		return "/dicom-web"
+	}
+	return "/fhir"
 }
 
 // parallels is an endpoint in each environment.
@@ -68,6 +104,9 @@ func (h *Hospital) parallels(e campus.Endpoint) []campus.Endpoint {
 	}
 	a, b := e, e
 	a.Environment, b.Environment = "A", "B"
+	if e.ID != "" {
+		a.ID, b.ID = e.ID+"/A", e.ID+"/B"
+	}
 	return []campus.Endpoint{a, b}
 }
 
@@ -101,6 +140,7 @@ func (h *Hospital) Description() campus.Description {
 	for i := range d.Endpoints {
 		e := &d.Endpoints[i]
 		e.Aliases, e.Contract.NotExecuted = slices.Clone(e.Aliases), slices.Clone(e.Contract.NotExecuted)
+		e.Campuses = slices.Clone(e.Campuses)
 	}
 	return d
 }

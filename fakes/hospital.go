@@ -9,8 +9,8 @@ import (
 	"github.com/hospital-go/hospital/internal/memnet"
 )
 
-// Systems that are served.
-var systems = []campus.SystemID{campus.HIS, campus.EMR, campus.LIS}
+// Systems that are served: FHIR, and DICOMweb by the last.
+var systems = []campus.SystemID{campus.HIS, campus.EMR, campus.LIS, campus.RIS, campus.PACS}
 
 // Hospital is a running hospital group. Close it.
 type Hospital struct {
@@ -26,14 +26,16 @@ type Hospital struct {
 	token       string
 	rolePath    string
 	healthPath  string
-	parallel    bool       // environments
-	authority   *authority // nil: no TLS
+	parallel    bool                     // environments
+	own         map[campus.SystemID]bool // a store for each campus
+	authority   *authority               // nil: no TLS
 	http2       bool
 
 	description campus.Description // its Version and Stores guarded by mu, the rest fixed
 	network     memnet.Network
 	ledger      Ledger
 	stores      map[campus.StoreID]*store
+	originals   map[campus.SystemID][]campus.StoreID
 	servers     []*server
 	demo        Demo
 
@@ -43,16 +45,18 @@ type Hospital struct {
 	writers  map[campus.SystemID]campus.DataCenterID
 	links    map[way]*link
 	isolated map[campus.ID]bool
+	kept     int64 // bytes of what was stored
 	handler  sync.WaitGroup
 }
 
 // New starts a hospital: the campuses hankou, guanggu and zhongfa; the data
-// centres dc-a and dc-b (active) and dr (standby); his, emr and lis in each.
+// centres dc-a and dc-b (active) and dr (standby); his, emr, lis, ris and pacs in each.
 func New(opts ...Option) (*Hospital, error) {
 	h := &Hospital{
 		chance: rand.New(rand.NewPCG(rand.Uint64(), 0)), lag: time.Minute, //nolint:gosec // chance, not secrets
 		stores: map[campus.StoreID]*store{}, down: map[campus.StoreID]bool{}, writers: map[campus.SystemID]campus.DataCenterID{},
-		links: map[way]*link{}, isolated: map[campus.ID]bool{},
+		links: map[way]*link{}, isolated: map[campus.ID]bool{}, own: map[campus.SystemID]bool{},
+		originals: map[campus.SystemID][]campus.StoreID{},
 	}
 	for _, o := range opts {
 		o(h)
@@ -77,7 +81,7 @@ func New(opts ...Option) (*Hospital, error) {
 	}
 	if !h.empty {
 		h.demo = newDemo(time.Now())
-		h.stores[campus.StoreID(campus.HIS)].load(h.demo.resources())
+		h.loadDemo()
 	}
 	return h, nil
 }
@@ -124,15 +128,32 @@ func (h *Hospital) isDown(id campus.StoreID) bool {
 }
 
 // Count returns how many resources of the type carry the identifier in the
-// system's own store, whatever clients were told.
+// system's own store, or in all of them, whatever clients were told.
 func (h *Hospital) Count(system campus.SystemID, typ, issuer, value string) int {
-	return h.stores[campus.StoreID(system)].count(typ, issuer, value)
+	n := 0
+	for _, id := range h.originals[system] {
+		n += h.CountIn(id, typ, issuer, value)
+	}
+	return n
 }
 
-// Resources returns every current resource of a type in the system's own store, as JSON.
-func (h *Hospital) Resources(system campus.SystemID, typ string) [][]byte {
-	return h.stores[campus.StoreID(system)].all(typ)
+// CountIn is [Hospital.Count] in one store.
+func (h *Hospital) CountIn(id campus.StoreID, typ, issuer, value string) int {
+	return h.stores[id].count(typ, issuer, value)
 }
+
+// Resources returns every current resource of a type in the system's own store, or
+// in all of them, as JSON.
+func (h *Hospital) Resources(system campus.SystemID, typ string) [][]byte {
+	var out [][]byte
+	for _, id := range h.originals[system] {
+		out = append(out, h.ResourcesIn(id, typ)...)
+	}
+	return out
+}
+
+// ResourcesIn is [Hospital.Resources] in one store.
+func (h *Hospital) ResourcesIn(id campus.StoreID, typ string) [][]byte { return h.stores[id].all(typ) }
 
 // Close stops everything and waits for what is running.
 func (h *Hospital) Close() error {

@@ -218,16 +218,16 @@ func TestStopAt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hosp := fakes.NewHospital(t, fakes.WithEnvironments(), fakes.WithoutDemoData())
 		all := hosp.Description().Endpoints
-		require.Len(t, all, 18)
+		require.Len(t, all, 30)
 		for _, c := range []struct {
 			at      failover.Selector
 			stopped int
 		}{
-			{failover.Selector{}, 18},
+			{failover.Selector{}, 30},
 			{failover.Selector{Endpoint: "his/dc-a/A"}, 1},
 			{failover.Selector{System: "lis"}, 6},
-			{failover.Selector{DataCenter: "dr"}, 6},
-			{failover.Selector{Environment: "B"}, 9},
+			{failover.Selector{DataCenter: "dr"}, 10},
+			{failover.Selector{Environment: "B"}, 15},
 			{failover.Selector{System: "emr", DataCenter: "dc-b", Environment: "A"}, 1},
 			{failover.Selector{Endpoint: "his/dc-a"}, 0},
 		} {

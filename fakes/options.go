@@ -26,6 +26,45 @@ type Personality struct {
 	CacheSearches time.Duration
 	// PageSize of searches; zero means 20.
 	PageSize int
+
+	// What follows is DICOMweb's (PS3.18).
+
+	// RawQuery servers do not percent-decode the values of a query.
+	RawQuery bool
+	// IgnoreUnknown makes searches ignore parameters they do not know. The zero value
+	// refuses them with 400. IgnoreFilters ignores the others too.
+	IgnoreUnknown bool
+	// EmptyArray answers a search that finds nothing with 200 and [], not with 204.
+	EmptyArray bool
+	// PageCap is how many results a search has at most, whatever its limit; a Warning
+	// tells of more. Zero means no bound.
+	PageCap int
+	// NoIssuer servers know no issuers: neither (0010,0021) nor (0008,0051) is
+	// returned, and searches by them match everybody.
+	NoIssuer bool
+	// RefuseTranscoding answers 406 unless transfer-syntax=* was asked for, or the very
+	// syntax in which it was stored. The zero value sends what was stored.
+	RefuseTranscoding bool
+	// NoLength sends studies and series as HTTP/1.0 did: no length of the whole, none
+	// of its parts, not chunked; the connection's end is theirs. HTTP/1 only.
+	NoLength bool
+	// Nearline is how long it takes until images come: neither status nor headers
+	// before, or with NearlineHeaders those at once and only the first byte late.
+	Nearline        time.Duration
+	NearlineHeaders bool
+	// NoRendering answers 406 to everything rendered.
+	NoRendering bool
+	// Coerce makes STOW-RS change PatientName and PatientID in what it stores; UIDs and
+	// pixels stay. It warns of it with B000.
+	Coerce bool
+	// RefuseDuplicates fails an instance that is there already with 45070. The zero value
+	// lists it as stored, whatever its bytes, and keeps the old ones.
+	RefuseDuplicates bool
+	// Keep is how many bytes of what is stored are kept, in all; of instances beyond it
+	// only digest and attributes are. Zero means 256 MiB.
+	Keep int64
+	// BareErrors sends the JSON of errors without a Content-Type.
+	BareErrors bool
 }
 
 // Option configures a [Hospital].
@@ -68,6 +107,18 @@ func WithReadableStandby() Option { return func(h *Hospital) { h.readable = true
 
 // WithBearer makes every server ask for this token.
 func WithBearer(token string) Option { return func(h *Hospital) { h.token = token } }
+
+// WithOwnStores gives each campus servers and a store of its own for these systems,
+// in every data centre: the store pacs-hankou and its replica pacs-hankou-dr behind the
+// endpoints pacs/dc-a/hankou and so on. A store holds the patients of its campus's
+// issuer. The default is one store for all campuses.
+func WithOwnStores(systems ...campus.SystemID) Option {
+	return func(h *Hospital) {
+		for _, sys := range systems {
+			h.own[sys] = true
+		}
+	}
+}
 
 // WithEnvironments runs every endpoint twice, in the environments A and B, before the
 // same stores. The campuses hankou and zhongfa prefer A, guanggu B.

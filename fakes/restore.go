@@ -12,9 +12,15 @@ import (
 // with what its lag has let through. The description names dr as its writer, in an
 // epoch above both stores', and the system's own store its replica; the version rises. The
 // old store's servers stay as they are, so that a write which is sent there shows. A
-// second call does nothing.
+// second call does nothing. With [WithOwnStores] it is every campus's.
 func (h *Hospital) Promote(system campus.SystemID) {
-	original, replica := campus.StoreID(system), replicaOf(system)
+	for _, original := range h.originals[system] {
+		h.promote(original)
+	}
+}
+
+func (h *Hospital) promote(original campus.StoreID) {
+	replica := replicaOf(original)
 	h.stores[replica].catchUp()
 	if !h.stores[replica].unfollow() {
 		return
@@ -30,11 +36,18 @@ func (h *Hospital) Promote(system campus.SystemID) {
 
 // Restore takes a system's own store back to its state at a time: ids and versions
 // given since are given again. Its epoch and the description's version rise, and
-// its replica's epoch where that had to go back too. Its servers forget their page cursors.
+// its replica's epoch where that had to go back too. Its servers forget their page
+// cursors. With [WithOwnStores] it is every campus's.
 func (h *Hospital) Restore(system campus.SystemID, at time.Time) {
-	original, replica := campus.StoreID(system), replicaOf(system)
-	kept := h.stores[original].rewindTo(at)
-	back := h.stores[replica].refollow(h.stores[original], kept)
+	for _, original := range h.originals[system] {
+		h.restore(original, at)
+	}
+}
+
+func (h *Hospital) restore(original campus.StoreID, at time.Time) {
+	replica := replicaOf(original)
+	kept, images := h.stores[original].rewindTo(at)
+	back := h.stores[replica].refollow(h.stores[original], kept, images)
 	for _, s := range h.servers {
 		if s.endpoint.Store == original || (back && s.endpoint.Store == replica) {
 			s.forgetPages()
@@ -49,7 +62,7 @@ func (h *Hospital) Restore(system campus.SystemID, at time.Time) {
 	h.description.Version++
 }
 
-func replicaOf(system campus.SystemID) campus.StoreID { return campus.StoreID(system + "-dr") }
+func replicaOf(original campus.StoreID) campus.StoreID { return original + "-dr" }
 
 // storeOf requires the lock.
 func (h *Hospital) storeOf(id campus.StoreID) *campus.Store {
@@ -80,8 +93,9 @@ func (s *store) unfollow() bool {
 	return followed
 }
 
-// rewindTo keeps the changes up to a time and returns them.
-func (s *store) rewindTo(at time.Time) []change {
+// rewindTo keeps the changes and the images up to a time and returns the former, and how
+// many there are of the latter.
+func (s *store) rewindTo(at time.Time) ([]change, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := slices.IndexFunc(s.log, func(c change) bool { return c.at.After(at) })
@@ -89,16 +103,25 @@ func (s *store) rewindTo(at time.Time) []change {
 		n = len(s.log)
 	}
 	s.rewind(n)
-	return s.log
+	s.keepImages(imagesUntil(s.images, at))
+	return s.log, len(s.images)
 }
+
+// keepImages requires the lock. Whoever has the slice keeps what it had.
+func (s *store) keepImages(n int) { s.images = s.images[:n:n] }
 
 // refollow takes a replica back to what its original has kept, and reports
 // whether it had come further.
-func (s *store) refollow(original *store, kept []change) bool {
+func (s *store) refollow(original *store, kept []change, images int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.original != original || s.applied <= len(kept) {
+	if s.original != original {
 		return false
+	}
+	further := len(s.images) > images
+	s.keepImages(min(len(s.images), images))
+	if s.applied <= len(kept) {
+		return further
 	}
 	s.rewind(len(s.log) - (s.applied - len(kept))) // one of its own for one of the original's
 	s.applied = len(kept)

@@ -7,20 +7,20 @@ import (
 	"github.com/hospital-go/hospital/failover"
 )
 
-// What is asked below an endpoint's URL beside FHIR.
+// What is asked below an endpoint's URL beside FHIR and DICOMweb.
 const (
 	rolePath   = "/primary"
 	healthPath = "/health/ready"
 )
 
-// Interactions of [When] that are not FHIR. They match only where they are named.
+// Interactions of [When] that are neither FHIR nor DICOMweb. They match only where they are named.
 const (
 	interactionRole   = "role"
 	interactionHealth = "health"
 )
 
-// besides are their requests.
-var besides = map[string]string{"GET /fhir" + rolePath: interactionRole, "GET /fhir" + healthPath: interactionHealth}
+// besides are their requests, by method and path below the endpoint's URL.
+var besides = map[string]string{"GET " + rolePath: interactionRole, "GET " + healthPath: interactionHealth}
 
 // WithRolePath describes the stores of the active centres as written by one at a
 // time, the one that answers 200 below its URL at /primary; see [Hospital.SetWriter].
@@ -63,7 +63,7 @@ func (s *server) ready() bool {
 	return !s.unready
 }
 
-// beside answers what is no FHIR.
+// beside: is it neither FHIR nor DICOMweb?
 func (in *request) beside() bool {
 	return in.interaction == interactionRole || in.interaction == interactionHealth
 }

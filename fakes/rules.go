@@ -1,12 +1,9 @@
 package fakes
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -28,10 +25,13 @@ type When struct {
 	DataCenter  campus.DataCenterID
 	Environment campus.EnvironmentID
 	// Interaction is read, search-type, create, update, transaction or capabilities;
+	// of DICOMweb search-studies, search-series, search-instances, retrieve-study,
+	// retrieve-series, retrieve-instance, retrieve-frames, retrieve-bulkdata,
+	// retrieve-metadata, retrieve-rendered or store;
 	// or role or health, what is asked at [WithRolePath] and [WithHealthPath], which
 	// an empty one does not match.
 	Interaction string
-	// Type is the resource type in the URL.
+	// Type is the resource type in the URL; DICOMweb has none.
 	Type string
 	// Skip lets this many matching requests pass first.
 	Skip int
@@ -41,16 +41,24 @@ type When struct {
 // Fields combine in this order.
 type Action struct {
 	// Delay before anything else, plus up to Jitter; cut short when the client
-	// leaves, unless Late is set: then the request is executed all the same.
+	// leaves, unless Late is set: then the request is executed all the same. That the
+	// client of a store (STOW-RS) left shows only in its body.
 	Delay, Jitter time.Duration
 	Late          bool
 	// Hang never answers and never executes; it ends when the client leaves.
 	Hang bool
 	// ResetBefore breaks the connection without executing.
 	ResetBefore bool
+	// CutRequestAfter takes this many bytes of the body of a store (STOW-RS), then breaks
+	// the connection; what came whole before stays stored. Negative takes none.
+	CutRequestAfter int64
+	// RefuseInstance gives the reason (0008,1197) for which an instance is not stored, by
+	// its SOP Instance UID; 0 stores it.
+	RefuseInstance func(sop string) (reason int)
 	// Status answers with this status instead of executing; Body, ContentType and
 	// RetryAfter go with it. An empty Body with ContentType empty is an
-	// OperationOutcome.
+	// OperationOutcome, or the JSON of a DICOMweb server's errors. The body of a store
+	// is not read then.
 	Status            int
 	Body, ContentType string
 	RetryAfter        string
@@ -65,9 +73,13 @@ type Action struct {
 	// ResetAfter executes, then breaks the connection: the answer is lost.
 	ResetAfter bool
 	// CutAfter sends this many bytes of the answer's body, then breaks the connection,
-	// with HTTP/2 the stream only.
+	// with HTTP/2 the stream only. Negative sends the headers only.
 	CutAfter int
-	// Surplus is sent behind the answer, beyond its Content-Length. HTTP/1 only.
+	// StallAfter sends this many bytes of the answer's body, then nothing more until
+	// the client leaves. Negative sends the headers only.
+	StallAfter int64
+	// Surplus is sent behind the answer, beyond its Content-Length. HTTP/1 only, and
+	// like Rewrite for answers of at most 64 MiB: longer ones are 500.
 	Surplus string
 	// Rewrite changes the bytes of a successful answer's body.
 	Rewrite func(body []byte) []byte
@@ -128,7 +140,7 @@ func (s *server) perform(w http.ResponseWriter, r *http.Request, in *request, do
 	}
 	switch {
 	case do.Hang:
-		<-ctx.Done()
+		in.abandoned(ctx)
 		return
 	case do.ResetBefore:
 		breakConnection(w, r)
@@ -136,13 +148,19 @@ func (s *server) perform(w http.ResponseWriter, r *http.Request, in *request, do
 	}
 	var out *answer
 	if do.Status == 0 || do.Execute {
+		in.image.under(do)
 		out = s.execute(in)
+	}
+	if out != nil && out.lost {
+		s.hospital.ledger.told(in, out, 0)
+		breakConnection(w, r)
+		return
 	}
 	told := out
 	if do.Status != 0 {
-		told = do.instead()
+		told = s.instead(do)
 	} else if do.Rewrite != nil && out.status < 300 {
-		told = &answer{status: out.status, header: out.header, body: do.Rewrite(out.body)}
+		told = out.rewritten(do.Rewrite)
 	}
 	if do.Close {
 		told.header.Set("Connection", "close")
@@ -156,16 +174,28 @@ func (s *server) perform(w http.ResponseWriter, r *http.Request, in *request, do
 		return
 	}
 	s.hospital.ledger.told(in, out, told.status)
-	if do.CutAfter > 0 && do.CutAfter < len(told.body) {
-		told.send(w, do.CutAfter)
-		cut(w)
-		return
-	}
 	if do.Surplus != "" {
 		told.sendRaw(w, r, do.Surplus)
 		return
 	}
-	told.send(w, len(told.body))
+	if told.send(ctx, w, do.end()) {
+		return
+	}
+	if do.CutAfter == 0 && do.StallAfter != 0 {
+		<-ctx.Done()
+	}
+	cut(w)
+}
+
+// end is the byte of the body at which the answer ends too early.
+func (do Action) end() int64 {
+	switch {
+	case do.CutAfter != 0:
+		return max(0, int64(do.CutAfter))
+	case do.StallAfter != 0:
+		return max(0, do.StallAfter)
+	}
+	return toTheEnd
 }
 
 func (do Action) wait(ctx context.Context, h *Hospital) bool {
@@ -181,13 +211,13 @@ func (do Action) wait(ctx context.Context, h *Hospital) bool {
 	return d == 0 || pause(ctx, d)
 }
 
-func (do Action) instead() *answer {
+func (s *server) instead(do Action) *answer {
 	a := &answer{status: do.Status, header: http.Header{}, body: []byte(do.Body)}
 	switch {
 	case do.ContentType != "":
 		a.header.Set("Content-Type", do.ContentType)
 	case do.Body == "":
-		a = refuse(do.Status, "transient")
+		a = s.refuse(do.Status, "transient")
 	case strings.HasPrefix(do.Body, "<"):
 		a.header.Set("Content-Type", "text/html; charset=utf-8")
 	}
@@ -195,39 +225,6 @@ func (do Action) instead() *answer {
 		a.header.Set("Retry-After", do.RetryAfter)
 	}
 	return a
-}
-
-// answer is a response before it is sent.
-type answer struct {
-	status  int
-	header  http.Header
-	body    []byte
-	created []string // Numbers of what was created, or newly given
-	changed bool
-}
-
-func (a *answer) send(w http.ResponseWriter, n int) {
-	for name, values := range a.header {
-		w.Header()[name] = values
-	}
-	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
-	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body[:n])
-	if n < len(a.body) {
-		_ = http.NewResponseController(w).Flush()
-	}
-}
-
-// sendRaw writes the answer and something more, which net/http would not.
-func (a *answer) sendRaw(w http.ResponseWriter, r *http.Request, surplus string) {
-	var b bytes.Buffer
-	_, _ = fmt.Fprintf(&b, "HTTP/1.1 %d X\r\nContent-Length: %d\r\n", a.status, len(a.body))
-	_ = a.header.Write(&b)
-	_, _ = fmt.Fprintf(&b, "\r\n%s%s", a.body, surplus)
-	hijacked(w, r, func(c net.Conn) {
-		_, _ = c.Write(b.Bytes())
-		_ = c.Close()
-	})
 }
 
 func breakConnection(w http.ResponseWriter, r *http.Request) { hijacked(w, r, resetConn) }

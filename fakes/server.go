@@ -16,7 +16,7 @@ import (
 
 const maxRequest = 32 << 20
 
-// request is one FHIR interaction, read off the wire.
+// request is one interaction, read off the wire.
 type request struct {
 	endpoint    *campus.Endpoint
 	interaction string
@@ -28,11 +28,12 @@ type request struct {
 	body        object
 	header      http.Header
 	requestID   string
+	image       *imageCall // of DICOMweb
 }
 
 func (in *request) writes() bool {
 	switch in.interaction {
-	case "create", "update", "patch", "delete", "transaction":
+	case "create", "update", "patch", "delete", "transaction", "store":
 		return true
 	case "batch":
 		list, _ := in.body["entry"].([]any)
@@ -65,12 +66,12 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		room := s.enter()
 		defer s.leave()
 		if bad == nil && !room {
-			bad = refuse(http.StatusTooManyRequests, "throttled")
+			bad = s.refuse(http.StatusTooManyRequests, "throttled")
 			s.hospital.ledger.told(in, nil, bad.status)
 		}
 	}
 	if bad != nil {
-		bad.send(w, len(bad.body))
+		bad.send(r.Context(), w, toTheEnd)
 		return
 	}
 	s.perform(w, r, in, s.hospital.rule(s.endpoint, in))
@@ -79,15 +80,18 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // parse recognizes the interaction by method and path.
 func (s *server) parse(r *http.Request) (*request, *answer) {
 	in := &request{endpoint: s.endpoint, header: r.Header, requestID: r.Header.Get("X-Request-Id"), rawQuery: r.URL.RawQuery, query: r.URL.Query()}
-	if in.interaction = besides[r.Method+" "+r.URL.Path]; in.interaction != "" {
+	path, below := strings.CutPrefix(r.URL.Path, basePath(s.endpoint.System))
+	if in.interaction = besides[r.Method+" "+path]; below && in.interaction != "" {
 		return in, nil
 	}
 	if token := s.hospital.token; token != "" && r.Header.Get("Authorization") != "Bearer "+token {
-		return nil, refuse(http.StatusUnauthorized, "login")
+		return nil, s.refuse(http.StatusUnauthorized, "login")
 	}
-	path, ok := strings.CutPrefix(r.URL.Path, "/fhir")
-	if !ok {
-		return nil, refuse(http.StatusNotFound, "not-found")
+	if !below {
+		return nil, s.refuse(http.StatusNotFound, "not-found")
+	}
+	if s.endpoint.System == campus.PACS {
+		return s.parseImage(in, r, path)
 	}
 	parts := strings.FieldsFunc(path, func(c rune) bool { return c == '/' })
 	if len(parts) > 0 {
@@ -180,11 +184,13 @@ func (s *server) execute(in *request) *answer {
 	case in.interaction == interactionHealth:
 		return sign(s.ready(), "ready", "not ready")
 	case s.hospital.isDown(s.endpoint.Store):
-		return refuse(http.StatusInternalServerError, "exception")
+		return s.refuse(http.StatusInternalServerError, "exception")
 	case in.writes() && s.store.source() != nil:
-		return refuse(http.StatusForbidden, "forbidden") // a replica takes no writes
+		return s.refuse(http.StatusForbidden, "forbidden") // a replica takes no writes
 	case in.writes() && !s.leads():
-		return refuse(http.StatusInternalServerError, "exception")
+		return s.refuse(http.StatusInternalServerError, "exception")
+	case in.image != nil:
+		return s.executeImage(in)
 	}
 	switch in.interaction {
 	case "capabilities":
@@ -266,11 +272,14 @@ func parseObject(data []byte) (object, error) {
 	return o, nil
 }
 
-func (o object) json() []byte {
+func (o object) json() []byte { return encode(o) }
+
+// encode writes what was JSON when it came, or is made of the like.
+func encode(v any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	_ = e.Encode(o) //nolint:errchkjson // it was JSON when it came
+	_ = e.Encode(v) //nolint:errchkjson // see above
 	return bytes.TrimSpace(b.Bytes())
 }
 
@@ -298,6 +307,14 @@ func ok(o object) *answer {
 		a.header.Set("ETag", o.etag())
 	}
 	return a
+}
+
+// refuse is an error in the server's own words.
+func (s *server) refuse(status int, code string) *answer {
+	if s.endpoint.System == campus.PACS {
+		return s.refuseImage(status, code)
+	}
+	return refuse(status, code)
 }
 
 // refuse is an OperationOutcome.

@@ -16,6 +16,7 @@ import (
 type store struct {
 	hospital *Hospital
 	id       campus.StoreID
+	issuer   string // of its patients, empty for all
 
 	mu      sync.Mutex
 	current map[string]object // "Type/id"
@@ -23,6 +24,7 @@ type store struct {
 	history map[string][]version
 	nextID  int
 	log     []change
+	images  []*instance // as they came
 
 	original *store // nil once it is one itself
 	lag      time.Duration
@@ -129,9 +131,10 @@ func (s *store) catchUp() {
 		return
 	}
 	s.original.mu.Lock()
-	log := s.original.log
+	log, images := s.original.log, s.original.images
 	s.original.mu.Unlock()
 	until := time.Now().Add(-s.lag)
+	s.images = append(s.images, images[len(s.images):max(len(s.images), imagesUntil(images, until))]...)
 	from := s.applied
 	for s.applied < len(log) && !log[s.applied].at.After(until) {
 		key := log[s.applied].key

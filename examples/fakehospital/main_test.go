@@ -69,7 +69,7 @@ func (a about) url(id campus.EndpointID) string {
 func TestAnyProgramCanUseIt(t *testing.T) {
 	t.Parallel()
 	a := start(t, options{addr: "127.0.0.1:0"})
-	require.Len(t, a.Endpoints, 9)
+	require.Len(t, a.Endpoints, 15)
 	status, page := do(t, "GET", a.url("his/dc-a")+"/Slot?_count=1", "")
 	require.Equal(t, 200, status)
 	var bundle r4.Bundle

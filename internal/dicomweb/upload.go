@@ -1,0 +1,140 @@
+package dicomweb
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Source is one file to be sent.
+type Source struct {
+	// Size in bytes; negative when it is not known.
+	Size int64
+	// Open opens it at its beginning.
+	Open func() (io.ReadCloser, error)
+}
+
+// Upload is the body of a store request (STOW-RS, PS3.18 section 10.5): files, part
+// by part, read while they are sent.
+type Upload struct {
+	sources  []Source
+	boundary string
+}
+
+// NewUpload makes one, with a boundary that no file can be expected to contain.
+func NewUpload(sources []Source) *Upload {
+	return &Upload{sources: sources, boundary: rand.Text()}
+}
+
+// ContentType is the request's.
+func (u *Upload) ContentType() string {
+	return `multipart/related; type="application/dicom"; boundary=` + u.boundary
+}
+
+// The type of a part must be bare: servers skip one with parameters.
+const partHeader = "\r\nContent-Type: application/dicom\r\n\r\n"
+
+// Length is the body's in bytes, -1 when a file's is not known.
+func (u *Upload) Length() int64 {
+	total := int64(len(u.closing()))
+	for i, s := range u.sources {
+		if s.Size < 0 {
+			return -1
+		}
+		total += int64(len(u.opening(i))) + s.Size
+	}
+	return total
+}
+
+func (u *Upload) opening(i int) string {
+	if i == 0 {
+		return "--" + u.boundary + partHeader
+	}
+	return "\r\n--" + u.boundary + partHeader
+}
+
+func (u *Upload) closing() string { return "\r\n--" + u.boundary + "--\r\n" }
+
+// ErrChanged is a file that is longer or shorter than it was.
+var ErrChanged = errors.New("dicomweb: the file changed while it was sent")
+
+// Open begins the body; each time anew, where the sources can be.
+func (u *Upload) Open() (io.ReadCloser, error) { return &uploading{upload: u}, nil }
+
+// uploading is the body on its way.
+type uploading struct {
+	upload *Upload
+	next   int    // the file that is opened next
+	text   string // what stands between files and has not been read yet
+	file   io.ReadCloser
+	left   int64 // of file, negative when not known
+	ended  bool
+}
+
+// Read reads.
+func (b *uploading) Read(p []byte) (int, error) {
+	for {
+		switch {
+		case b.text != "":
+			n := copy(p, b.text)
+			b.text = b.text[n:]
+			return n, nil
+		case b.file != nil:
+			n, err := b.file.Read(p)
+			if err = b.count(n, err); n > 0 || err != nil {
+				return n, err
+			}
+		case b.ended:
+			return 0, io.EOF
+		default:
+			if err := b.advance(); err != nil {
+				return 0, err
+			}
+		}
+	}
+}
+
+// count ends a file when all of it has been read, and only then.
+func (b *uploading) count(n int, err error) error {
+	known := b.left >= 0
+	b.left -= int64(n)
+	switch {
+	case known && b.left < 0, known && errors.Is(err, io.EOF) && b.left > 0:
+		return ErrChanged
+	case !errors.Is(err, io.EOF):
+		return err
+	}
+	file := b.file
+	b.file = nil
+	return file.Close()
+}
+
+// advance goes to the next file, or to the end.
+func (b *uploading) advance() error {
+	u := b.upload
+	if b.next == len(u.sources) {
+		b.text, b.ended = u.closing(), true
+		return nil
+	}
+	file, err := u.sources[b.next].Open()
+	if err != nil {
+		return fmt.Errorf("dicomweb: file %d cannot be read", b.next) // its name may be a person's
+	}
+	b.text, b.file, b.left = u.opening(b.next), file, u.sources[b.next].Size
+	if b.left < 0 {
+		b.left = -1
+	}
+	b.next++
+	return nil
+}
+
+// Close closes the file that is being read.
+func (b *uploading) Close() error {
+	if b.file == nil {
+		return nil
+	}
+	file := b.file
+	b.file = nil
+	return file.Close()
+}
