@@ -2,6 +2,7 @@ package hospital
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -28,7 +29,7 @@ func AcrossCampuses() ReadOption { return readOptionFunc(func(o *options) { o.ac
 // for this purpose, which takes the place of the Actor's in the audit. An empty
 // purpose is [ErrInvalidArgument].
 func AcrossOrganizations(purpose Purpose) ReadOption {
-	return readOptionFunc(func(o *options) { o.across, o.beyond, o.actor.Purpose = true, true, purpose })
+	return readOptionFunc(func(o *options) { o.across, o.beyond, o.purpose = true, true, purpose })
 }
 
 // PartialError ends what was read across campuses when it is not whole: nothing
@@ -125,7 +126,7 @@ func (f *fan[T]) run(ctx context.Context, targets []target, key func(T) string, 
 				f.one(ctx, t, pieces)
 				<-places
 			case <-ctx.Done():
-				f.hand(ctx, pieces, piece[T]{from: t.campus, err: wrap(ctx.Err(), &call{op: f.op, campus: t.campus})})
+				f.hand(ctx, pieces, piece[T]{from: t.campus, err: wrap(Because(codeOf(ctx.Err()), ctx.Err()), &call{op: f.op, campus: t.campus})})
 			}
 		})
 	}
@@ -135,7 +136,7 @@ func (f *fan[T]) run(ctx context.Context, targets []target, key func(T) string, 
 	}()
 	defer func() { // also when the loop is left, or panics
 		cancel()
-		for range pieces { //nolint:revive // until nobody asks any more
+		for range pieces { // until nobody asks any more
 		}
 	}()
 	f.merge(pieces, key, yield)
@@ -177,10 +178,12 @@ func (f *fan[T]) one(ctx context.Context, t target, pieces chan<- piece[T]) {
 		items := Stream(ctx, f.client, f.op, func(ctx context.Context, c *fhir.Client) iter.Seq2[Found[T], error] {
 			return f.ask(ctx, c, patient)
 		}, opts...)
+		shown := false
 		for item, err := range items {
-			if codeOf(err) == ErrNotFound {
+			if codeOf(err) == ErrNotFound && !shown {
 				break
 			}
+			shown = true
 			if !f.hand(ctx, pieces, piece[T]{t.campus, item, err}) || err != nil {
 				return
 			}
@@ -210,7 +213,7 @@ func (c *Client) targets(ctx context.Context, op Op, patient campus.PatientID, o
 	switch {
 	case home == nil:
 		return nil, nil, wrap(campus.ErrUnknownCampus, refusal)
-	case o.beyond && strings.TrimSpace(string(o.actor.Purpose)) == "":
+	case o.beyond && strings.TrimSpace(string(o.purpose)) == "":
 		return nil, nil, wrap(Refuse(ErrInvalidArgument, "say for what purpose other legal entities are asked"), refusal)
 	}
 	ids := slices.DeleteFunc(t.Campuses(), func(id campus.ID) bool {
@@ -228,7 +231,7 @@ func (c *Client) targets(ctx context.Context, op Op, patient campus.PatientID, o
 		case len(known) > 0:
 			out = append(out, target{id, known})
 		case failure != nil:
-			missing.Failed[id] = failure
+			missing.Failed[id] = wrap(failure, &call{op: op, campus: id})
 		default:
 			missing.NotAsked = append(missing.NotAsked, id)
 		}
@@ -243,7 +246,7 @@ func elsewhere(c *campus.Campus, patient campus.PatientID) bool {
 
 // numbersAt are the patient's numbers at a campus.
 func numbersAt(c *campus.Campus, patient campus.PatientID, numbers []campus.PatientID) []campus.PatientID {
-	if c.PatientIssuer == "" {
+	if c.PatientIssuer == "" || patient == (campus.PatientID{}) {
 		return []campus.PatientID{patient}
 	}
 	return slices.DeleteFunc(slices.Clone(numbers), func(p campus.PatientID) bool { return p.Issuer != c.PatientIssuer })
@@ -262,7 +265,10 @@ func (c *Client) numbers(ctx context.Context, patient campus.PatientID, opts []R
 	out := []campus.PatientID{patient}
 	if err != nil {
 		if codeOf(err) == ErrNotFound { // nobody knows more
-			err = nil
+			return out, nil
+		}
+		if own := (*Error)(nil); !errors.As(err, &own) { // the program's own, whose text may name somebody
+			err = Because(codeOf(err), err)
 		}
 		return out, err
 	}

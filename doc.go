@@ -14,8 +14,9 @@
 //	desk := his.New(client)
 //	booking, err := desk.Book(ctx, his.BookRequest{Number: number, Patient: patient, Slot: slot})
 //
-// The typed verbs live in a package per system: his so far. They are written with
-// [Read] and [Write], which are exported: a fifth system is written the same way.
+// The typed verbs live in a package per system: his, lis, pacs. They are written with
+// [Read], [Stream], [Across] and [Write], which are exported: a fifth system is written
+// the same way, over FHIR or, with [Client.Exchange], over HTTP of its own.
 // [Client.FHIR] and [Client.HTTP] reach what has no verb, with the same routing
 // and protection.
 //
@@ -76,6 +77,10 @@
 //	a client-made id is a lock           a PUT to a new id creates it, once        updateCreate         as a create
 //	a failed write may be repeated       503, 500 mean that nothing was done       notExecuted,         the outcome is unknown, and looked up
 //	                                                                               rollsBackOn5xx
+//	a lost store of images goes on at    an instance stored again is stored once   updateCreate         wait, look, then the rest
+//	once
+//	whose images                         issuer of patient and accession numbers   dicomweb:            ErrUnexpectedAnswer for numbers of nobody
+//	                                                                               patientIssuer
 //	never another person's record        Patient.identifier with system and value  (always)             ErrFilterIgnored, ErrAmbiguousPatient
 //	strong reads are fresh               Cache-Control: no-cache honoured          (cannot be told)     a kept result may look like an absence
 //	who did what can be shown            nothing; a store for records of yours     auditRequired        calls are refused

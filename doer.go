@@ -64,7 +64,9 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 // dress is a copy of the request with the headers of every call.
 func (c *Client) dress(ctx context.Context, call *call, fc *failover.Call, req *http.Request) *http.Request {
 	out := req.WithContext(ctx)
-	out.Header = req.Header.Clone()
+	if out.Header = req.Header.Clone(); out.Header == nil {
+		out.Header = http.Header{}
+	}
 	c.mark(out.Header, call)
 	if fc.Kind == campus.ReadStrong {
 		out.Header.Set("Cache-Control", "no-cache") // servers re-use an equal search's result

@@ -304,13 +304,18 @@ func wrap(err error, c *call) error {
 	if err == nil {
 		return nil
 	}
+	e := &Error{Code: codeOf(err)}
 	var own *Error
-	if errors.As(err, &own) {
+	if errors.As(err, &own) && own.Code == e.Code { // and not that of one of a PartialError's campuses
 		mine := *own // it may be somebody else's too
 		mine.complete(c)
 		return &mine
 	}
-	e := &Error{Code: codeOf(err)}
+	if e.Code == ErrPartial {
+		e.cause = err
+		e.complete(c)
+		return e
+	}
 	var lost *failover.Error
 	if errors.As(err, &lost) {
 		e.DataCenter, e.Status, e.Attempts, e.RetryAfter = lost.DataCenter, lost.Status, lost.Attempts, lost.RetryAfter

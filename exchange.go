@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/hospital-go/hospital/campus"
@@ -97,15 +98,40 @@ func CampusOf(ctx context.Context) campus.ID {
 func (c *Client) MaxBody() int64 { return c.config.MaxBody }
 
 // Below takes a URL that came from origin's server and returns it relative to the
-// endpoint's base, good for [Client.Exchange] with [SameStore]. A URL that leads elsewhere
-// is [ErrUnexpectedAnswer]: a server must not send a client, and its credentials, to
-// another.
+// endpoint's base, good for [Client.Exchange] with [SameStore]. A URL that leads
+// elsewhere, or to another campus, is [ErrUnexpectedAnswer]: a server must not send a
+// client, and its credentials, to another.
 func (c *Client) Below(origin Origin, u *url.URL) (*url.URL, error) {
 	rest, err := c.relative(origin.Endpoint, u)
-	if err != nil {
+	if err != nil || !c.unname(rest, origin) {
 		return nil, ErrUnexpectedAnswer
 	}
 	return rest, nil
+}
+
+// unname takes the campus out of a server's URL, where every request gets it again. It
+// reports false where that is another one.
+func (c *Client) unname(u *url.URL, origin Origin) bool {
+	described := c.Topology().System(origin.System)
+	if described == nil {
+		return false
+	}
+	by := described.CampusBy
+	word := by.Word(origin.Campus)
+	switch by.In {
+	case "path":
+		segment, rest, _ := strings.Cut(strings.TrimPrefix(u.EscapedPath(), "/"), "/")
+		u.RawPath = "/" + rest
+		u.Path, _ = url.PathUnescape(u.RawPath)
+		named, err := url.PathUnescape(segment)
+		return err == nil && named == word
+	case "query":
+		own := url.QueryEscape(by.Name) + "=" + url.QueryEscape(word)
+		u.RawQuery = strings.Join(slices.DeleteFunc(strings.Split(u.RawQuery, "&"), func(pair string) bool { return pair == own }), "&")
+		return !u.Query().Has(by.Name)
+	default:
+		return true
+	}
 }
 
 // plainQuery writes a query's values as they are, for a server that does not decode
@@ -114,12 +140,13 @@ func (c *Client) Below(origin Origin, u *url.URL) (*url.URL, error) {
 func plainQuery(u *url.URL) {
 	pairs := strings.Split(u.RawQuery, "&")
 	for i, pair := range pairs {
-		name, value, _ := strings.Cut(pair, "=")
-		if text, err := url.QueryUnescape(value); err == nil {
+		name, value, valued := strings.Cut(pair, "=")
+		if text, err := url.QueryUnescape(value); valued && err == nil {
 			pairs[i] = name + "=" + unsendable.ReplaceAllLiteralString(text, "*")
 		}
 	}
 	u.RawQuery = strings.Join(pairs, "&")
 }
 
-var unsendable = regexp.MustCompile(`[^!-~]+|[&#%+]+`)
+// unsendable are runs of what is neither printable ASCII nor means itself in a query.
+var unsendable = regexp.MustCompile(`[^!"$'-*,-~]+`)

@@ -26,6 +26,8 @@ func (c *Client) linked(ctx context.Context, id campus.PatientID, opts []ReadOpt
 	}, opts...)
 }
 
+var errManyLinked = Refuse(ErrUnexpectedAnswer, "more linked records than one person has")
+
 // links is the way through one person's records.
 type links struct {
 	client *Client
@@ -47,10 +49,12 @@ func (l *links) of(ctx context.Context, id campus.PatientID) ([]campus.PatientID
 		origin = OriginOf(page.Response)
 		for _, r := range page.Matches {
 			p, err := r4.As[*r4.Patient](r)
-			if err != nil || !r4.HasIdentifier(p.Identifier, id.Issuer, id.Value) || len(start) == maxLinked {
+			if err != nil || !r4.HasIdentifier(p.Identifier, id.Issuer, id.Value) {
 				return nil, ErrFilterIgnored
 			}
-			start = append(start, p)
+			if start = append(start, p); len(start) > maxLinked {
+				return nil, errManyLinked
+			}
 		}
 	}
 	if len(start) == 0 {
@@ -76,7 +80,7 @@ func (l *links) follow(ctx context.Context, origin Origin, first *r4.Patient) er
 			continue
 		}
 		if l.seen[p.ID] = true; len(l.seen) > maxLinked {
-			return Refuse(ErrUnexpectedAnswer, "more linked records than one person has")
+			return errManyLinked
 		}
 		l.take(p)
 		next, err := l.neighbours(ctx, origin, p)
@@ -106,14 +110,19 @@ func (l *links) neighbours(ctx context.Context, origin Origin, p *r4.Patient) ([
 			continue
 		}
 		typ, id, ok := l.client.Local(origin, p.Link[i].Other.Reference)
-		if !ok || typ != "Patient" || l.seen[id] {
+		if !ok || typ != "Patient" || l.seen[id] || has(out, id) {
 			continue
 		}
 		other, _, err := fhir.Read[*r4.Patient](ctx, l.f, id)
+		if codeOf(err) == ErrNotFound {
+			continue // deleted, and its numbers with it
+		}
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, other)
+		if out = append(out, other); len(out) > maxLinked {
+			return nil, errManyLinked
+		}
 	}
 	for page, err := range fhir.Search(ctx, l.f, fhir.For(fhir.PatientLink.Is(p.ID))) {
 		if refused := (*fhir.OutcomeError)(nil); errors.As(err, &refused) && refused.Status == http.StatusBadRequest {
@@ -127,10 +136,19 @@ func (l *links) neighbours(ctx context.Context, origin Origin, p *r4.Patient) ([
 			if err != nil || !l.client.linksTo(origin, other, p.ID) {
 				return nil, ErrFilterIgnored
 			}
-			out = append(out, other)
+			if has(out, other.ID) {
+				continue
+			}
+			if out = append(out, other); len(out) > maxLinked {
+				return nil, errManyLinked
+			}
 		}
 	}
 	return out, nil
+}
+
+func has(records []*r4.Patient, id string) bool {
+	return slices.ContainsFunc(records, func(p *r4.Patient) bool { return p.ID == id })
 }
 
 func (c *Client) linksTo(origin Origin, p *r4.Patient, id string) bool {

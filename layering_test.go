@@ -43,12 +43,16 @@ var floors = map[string]struct{ own, foreign []string }{
 	},
 	"internal/verb":         {own: []string{"", "campus", "fhir", "fhir/r4"}},
 	"internal/booking":      {own: []string{"", "campus", "fhir", "fhir/r4", "internal/verb"}},
+	"internal/order":        {own: []string{"", "campus", "fhir", "fhir/r4", "internal/verb"}},
+	"internal/critical":     {own: []string{"", "campus", "fhir", "fhir/r4", "internal/verb"}},
+	"lis":                   {own: []string{"", "campus", "fhir", "fhir/r4", "internal/critical", "internal/order", "internal/verb"}},
 	"his":                   {own: []string{"", "campus", "fhir", "fhir/r4", "internal/booking", "internal/verb"}},
-	"pacs":                  {own: []string{"", "campus", "failover", "fhir", "fhir/r4", "internal/booking", "internal/dicomweb", "internal/verb"}},
+	"pacs":                  {own: []string{"", "campus", "failover", "fhir", "fhir/r4", "internal/booking", "internal/dicomweb", "internal/order", "internal/verb"}},
 	"fakes":                 {own: []string{"", "campus", "failover", "fhir", "fhir/r4", "his", "internal/memnet"}},
 	"examples/quickstart":   {own: []string{"", "campus", "failover", "fakes", "fhir", "fhir/r4", "his"}, foreign: otelSDK},
 	"examples/fakehospital": {own: []string{"", "campus", "fakes", "fhir", "fhir/r4"}},
 	"examples/greyrelease":  {own: []string{"", "campus", "failover", "fakes", "fhir", "fhir/r4", "his"}},
+	"examples/imagefetch":   {own: []string{"", "campus", "fakes", "fhir", "fhir/r4", "pacs"}},
 	"examples/outagedrill":  {own: []string{"", "campus", "failover", "fakes", "fhir", "fhir/r4", "his"}},
 }
 

@@ -32,6 +32,7 @@ import (
 	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
 	"github.com/hospital-go/hospital/his"
+	"github.com/hospital-go/hospital/pacs"
 )
 
 // The mark test: a patient whose every datum is a mark goes through every verb,
@@ -65,6 +66,7 @@ type markedDesk struct {
 	demo     fakes.Demo
 	record   *r4.Patient // as the server has it
 	actor    hospital.Actor
+	images   *pacs.Client
 }
 
 // markedVerbs is every verb of every package.
@@ -289,6 +291,7 @@ func playMarked(t *testing.T, verb string, fault fakes.Action) {
 		return errors.New(markText)           // and what its store says stays there
 	}
 	d := openMarked(t, hosp, cfg)
+	markedArchive(t, hosp, d)
 	if fault.Status != 0 || fault.ResetBefore || fault.ResetAfter || fault.CutAfter > 0 || fault.Surplus != "" || fault.Rewrite != nil {
 		hosp.Break(fakes.Rule{Do: fault})
 	}

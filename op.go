@@ -94,8 +94,9 @@ type options struct {
 	repeated bool
 	actor    Actor
 	patients []campus.PatientID
-	across   bool // campuses
-	beyond   bool // the legal entity
+	across   bool    // campuses
+	beyond   bool    // the legal entity
+	purpose  Purpose // of that
 }
 
 // Option is for reads, writes and plain HTTP alike.
@@ -129,6 +130,9 @@ func readOptions(opts []ReadOption) options {
 	var o options
 	for _, opt := range opts {
 		opt.applyRead(&o)
+	}
+	if o.beyond { // wherever it stands among the options
+		o.actor.Purpose = o.purpose
 	}
 	return o
 }

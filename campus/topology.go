@@ -189,13 +189,15 @@ type Endpoint struct {
 type DICOMweb struct {
 	// RawQuery is for a server that does not percent-decode a query's values: they are
 	// sent to it as they are, with the wildcard * for what cannot be (Chinese, spaces).
-	// What it then finds too much is dropped here.
+	// What it then finds too much is dropped here: with nothing but a Chinese name to
+	// search by, that is all there is.
 	RawQuery bool
 	// PatientIssuer is the issuer (PatientID.Issuer) of the patient IDs that the server
 	// holds without one (0010,0021). Empty means nobody's: such are not taken for
 	// anybody's.
 	PatientIssuer string
-	// AccessionIssuer is the same of accession numbers (0008,0051).
+	// AccessionIssuer is the same of accession numbers (0008,0051). Some servers never send
+	// that: set it only where all their numbers are of one issuer.
 	AccessionIssuer string
 	// IssuerNames are the server's own words for issuers; one that is missing is called
 	// by itself.

@@ -119,8 +119,8 @@ func (r *run) send(f *flight, header http.Header) (*http.Response, Verdict) {
 	// The attempt's time begins now: a slow token server is not this endpoint's fault.
 	f.start = time.Now()
 	timed, headersCame := r.limit(f)
-	if r.call.Upload && req.Body != nil {
-		timed = r.feed(timed, f, req)
+	if r.uploads() {
+		timed, headersCame = r.feed(timed, f, req)
 	}
 	resp, err := s.transport(r.call, f.attempt.N).RoundTrip(req.WithContext(w.watch(timed)))
 	headersCame()
@@ -143,7 +143,7 @@ func (r *run) send(f *flight, header http.Header) (*http.Response, Verdict) {
 func (r *run) limit(f *flight) (ctx context.Context, headersCame func()) {
 	headersCame = func() {}
 	switch {
-	case r.call.Upload:
+	case r.uploads():
 		return f.ctx, headersCame // see feed
 	case r.call.MaxBody == 0:
 		stream, cancel := context.WithCancelCause(f.ctx)

@@ -68,9 +68,15 @@ func (r *run) answered(f *flight, now time.Time) {
 	if f.status == http.StatusUnauthorized {
 		return // it was not executed here, so it says nothing of elsewhere
 	}
-	for _, d := range r.doubts {
-		if d.site.door != s.door {
-			d.charge(k, now)
+	r.blame(s, r.doubts, r.call.MaxBody > 0, now)
+}
+
+// blame charges who failed, now that the call works at s. Who sent headers, and not
+// the rest, is to blame once the rest has come too.
+func (r *run) blame(s *site, doubts []*doubt, whole bool, now time.Time) {
+	for _, d := range doubts {
+		if d.site.door != s.door && (whole || !d.begun) {
+			d.charge(r.client.keeper, now)
 		}
 	}
 }
@@ -100,6 +106,7 @@ type doubt struct {
 	class   class
 	ticket  ticket
 	fault   Fault
+	begun   bool // a stream that broke off
 	charged atomic.Bool
 }
 

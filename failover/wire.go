@@ -151,7 +151,10 @@ func (w *wire) verdict(ctx context.Context, err error) Verdict {
 }
 
 func givenUp(ctx context.Context) Fault {
-	if errors.Is(context.Cause(ctx), context.Canceled) { // and not ErrStalled: a stream's headers did not come in time
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, ErrBody): // its source failed
+		return FaultBody
+	case errors.Is(cause, context.Canceled): // and not ErrStalled: a stream's headers did not come in time
 		return FaultCanceled
 	}
 	return FaultTimeout

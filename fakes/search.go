@@ -19,8 +19,10 @@ type parameter struct {
 }
 
 var common = map[string]parameter{
-	"_id":        {"token", []string{"id"}},
-	"identifier": {"token", []string{"identifier"}},
+	"_id":          {"token", []string{"id"}},
+	"_lastUpdated": {"date", []string{"meta.lastUpdated"}},
+	"_tag":         {"token", []string{"meta.tag"}},
+	"identifier":   {"token", []string{"identifier"}},
 }
 
 // parameters are what the fakes understand, by type; anything else is refused.
@@ -29,12 +31,13 @@ var parameters = map[string]map[string]parameter{
 		"name":      {"string", []string{"name.text", "name.family", "name.given"}},
 		"phone":     {"token", []string{"telecom.value"}},
 		"birthdate": {"date", []string{"birthDate"}},
+		"link":      {"reference", []string{"link.other"}},
 	},
 	"Organization":     {"type": {"token", []string{"type"}}, "name": {"string", []string{"name"}}},
 	"Location":         {"name": {"string", []string{"name"}}, "organization": {"reference", []string{"managingOrganization"}}},
 	"Practitioner":     {"name": {"string", []string{"name.text", "name.family", "name.given"}}},
 	"PractitionerRole": {"organization": {"reference", []string{"organization"}}, "practitioner": {"reference", []string{"practitioner"}}},
-	"Schedule":         {"actor": {"reference", []string{"actor"}}, "date": {"date", []string{"planningHorizon"}}},
+	"Schedule":         {"actor": {"reference", []string{"actor"}}, "date": {"date", []string{"planningHorizon"}}, "service-type": {"token", []string{"serviceType"}}},
 	"Slot": {
 		"schedule": {"reference", []string{"schedule"}}, "start": {"date", []string{"start"}}, "status": {"token", []string{"status"}},
 	},
@@ -47,21 +50,29 @@ var parameters = map[string]map[string]parameter{
 	"DiagnosticReport": {
 		"patient": {"reference", []string{"subject"}}, "category": {"token", []string{"category"}}, "date": {"date", []string{"effectiveDateTime", "effectivePeriod"}},
 		"result": {"reference", []string{"result"}}, "based-on": {"reference", []string{"basedOn"}}, "status": {"token", []string{"status"}},
+		"code": {"token", []string{"code"}}, "specimen": {"reference", []string{"specimen"}},
 	},
 	"DocumentReference": {
 		"patient": {"reference", []string{"subject"}}, "type": {"token", []string{"type"}}, "date": {"date", []string{"date"}},
 	},
 	"Observation": {
 		"patient": {"reference", []string{"subject"}}, "code": {"token", []string{"code"}}, "category": {"token", []string{"category"}},
-		"date": {"date", []string{"effectiveDateTime", "effectivePeriod"}}, "encounter": {"reference", []string{"encounter"}},
+		"date":      {"date", []string{"effectiveDateTime", "effectivePeriod", "effectiveInstant"}},
+		"encounter": {"reference", []string{"encounter"}}, "status": {"token", []string{"status"}},
+		"has-member": {"reference", []string{"hasMember"}}, "specimen": {"reference", []string{"specimen"}},
 	},
 	"ServiceRequest": {
 		"patient": {"reference", []string{"subject"}}, "encounter": {"reference", []string{"encounter"}},
 		"requisition": {"token", []string{"requisition"}}, "status": {"token", []string{"status"}},
+		"category": {"token", []string{"category"}}, "code": {"token", []string{"code"}}, "authored": {"date", []string{"authoredOn"}},
 	},
-	"Specimen": {"patient": {"reference", []string{"subject"}}},
+	"Specimen": {
+		"patient": {"reference", []string{"subject"}}, "container-id": {"token", []string{"container.identifier"}},
+		"status": {"token", []string{"status"}}, "type": {"token", []string{"type"}},
+		"collected": {"date", []string{"collection.collectedDateTime", "collection.collectedPeriod"}},
+	},
 	"Task": {
-		"patient": {"reference", []string{"for"}}, "owner": {"reference", []string{"owner"}},
+		"patient": {"reference", []string{"for"}}, "owner": {"reference", []string{"owner"}}, "focus": {"reference", []string{"focus"}},
 		"status": {"token", []string{"status"}}, "code": {"token", []string{"code"}},
 	},
 	"Encounter": {
@@ -118,10 +129,10 @@ func (s *server) understands(typ, name, value string) bool {
 	case "_count":
 		n, err := strconv.Atoi(value)
 		return err == nil && n >= 0
-	case "_include", "_revinclude":
+	case "_include", "_include:iterate", "_revinclude":
 		from, ref, ok := strings.Cut(value, ":")
 		p, known := parameterOf(from, ref)
-		return ok && known && p.kind == "reference" && (name == "_revinclude" || from == typ)
+		return ok && known && p.kind == "reference" && (name != "_include" || from == typ)
 	case "_elements":
 		return value != ""
 	case "_summary":
@@ -186,9 +197,9 @@ func (s *server) page(in *request, keys []string, self string, total int) *answe
 	links := []any{map[string]any{"relation": "self", "url": s.alias() + "/" + strings.TrimPrefix(self, "/")}}
 	if rest := keys[len(here):]; len(rest) > 0 {
 		next := fmt.Sprintf("%s?_cursor=%s&_type=%s&_count=%d", s.alias(), s.remember(rest), in.typ, size)
-		for _, name := range []string{"_include", "_revinclude", "_elements", "_summary"} {
+		for _, name := range []string{"_include", "_include:iterate", "_revinclude", "_elements", "_summary"} {
 			for _, v := range in.query[name] {
-				next += "&" + name + "=" + url.QueryEscape(v)
+				next += "&" + url.QueryEscape(name) + "=" + url.QueryEscape(v)
 			}
 		}
 		links = append(links, map[string]any{"relation": "next", "url": next})
@@ -224,7 +235,7 @@ func (s *server) entries(keys []string, query url.Values) []any {
 			continue // deleted since
 		}
 		out = append(out, s.entry(key, shortened(o, query), "match"))
-		for _, other := range s.store.included(o, query) {
+		for _, other := range s.store.includedAll(o, query) {
 			if ref := other.typ() + "/" + other.id(); !seen[ref] {
 				seen[ref] = true
 				included = append(included, s.entry(ref, other, "include"))
@@ -234,7 +245,29 @@ func (s *server) entries(keys []string, query url.Values) []any {
 	return append(out, included...)
 }
 
-// included is what a match brings along.
+// includedAll is what a match brings along, and what that brings along where the
+// search says iterate.
+func (s *store) includedAll(o object, query url.Values) []object {
+	out := s.included(o, query)
+	seen := map[string]bool{o.typ() + "/" + o.id(): true}
+	for i := 0; i < len(out); i++ {
+		from := out[i]
+		key := from.typ() + "/" + from.id()
+		if seen[key] {
+			continue
+		}
+		seen[key] = true
+		for _, include := range query["_include:iterate"] {
+			if typ, name, _ := strings.Cut(include, ":"); typ == from.typ() {
+				p, _ := parameterOf(typ, name)
+				out = append(out, s.targets(from, p)...)
+			}
+		}
+	}
+	return out
+}
+
+// included is what a match itself brings along.
 func (s *store) included(o object, query url.Values) []object {
 	var out []object
 	for _, include := range query["_include"] {
@@ -326,7 +359,7 @@ func parseQuery(s string) (url.Values, error) { return url.ParseQuery(strings.Tr
 // matchesAll: every parameter, every repetition of it; a comma is an or.
 func (s *store) matchesAll(o object, typ string, query url.Values) bool {
 	for name, list := range query {
-		if strings.HasPrefix(name, "_") && name != "_id" && !strings.HasPrefix(name, "_has:") {
+		if _, filters := common[name]; strings.HasPrefix(name, "_") && !filters && !strings.HasPrefix(name, "_has:") {
 			continue
 		}
 		for _, wanted := range list {

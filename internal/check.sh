@@ -143,6 +143,15 @@ go test -run '^$' -fuzz '^FuzzSearchAnswer$' -fuzztime 15s ./fhir
 go test -run '^$' -fuzz '^FuzzChangeAnswers$' -fuzztime 15s ./fhir
 go test -run '^$' -fuzz '^FuzzFrame$' -fuzztime 15s ./failover
 go test -run '^$' -fuzz '^FuzzDecode$' -fuzztime 15s ./internal/strictyaml
+for target in FuzzParts FuzzDatasetJSON FuzzHead FuzzSum; do
+	go test -run '^$' -fuzz "^$target\$" -fuzztime 15s -fuzzminimizetime 1x ./internal/dicomweb
+done
+go test -run '^$' -fuzz '^FuzzAddInstances$' -fuzztime 15s ./fakes
+go test -run '^$' -fuzz '^FuzzPosition$' -fuzztime 15s ./lis
+
+step "images: 2 GiB retrieved and stored in constant memory; throughput beside io.Copy"
+go test -count=1 -v ./pacs -run '^TestBigStudyInConstantMemory$' -big 2147483648 | grep -E 'MiB|^(ok|---)'
+go test -run '^$' -bench '^BenchmarkRetrieve$' -benchtime 9x ./pacs | grep ratio
 
 step "quickstart"
 go build -o "$work/quickstart" ./examples/quickstart
@@ -161,6 +170,12 @@ grep -q '"failed":0,"cancelled":0,"duplicated":0,"lost":0}' "$work/release.json"
 step "outagedrill"
 go run ./examples/outagedrill -json | tee "$work/drill.json"
 [ "$(grep -o '"kept":true' "$work/drill.json" | wc -l)" = 10 ]
+
+step "imagefetch"
+go run ./examples/imagefetch -json -out "$work/images" | tee "$work/images.json"
+grep -q '"listed":24,"instances":24,' "$work/images.json"
+grep -q '"different":0' "$work/images.json"
+[ "$(find "$work/images" -name '*.dcm' | wc -l)" = 24 ]
 
 step "fakehospital"
 go build -o "$work/fakehospital" ./examples/fakehospital

@@ -1,0 +1,86 @@
+package critical
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/hospital-go/hospital"
+	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/fhir"
+	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/internal/verb"
+)
+
+// maxOpen bounds one list.
+const maxOpen = 10_000
+
+// openPage is how many are asked for at once, so that a list is mostly one page: one
+// whose result shrinks between its pages could skip some.
+const openPage = 500
+
+// Open lists all critical values of a ward that are not handled, those with the nearest
+// deadline first. It is all of them or an error: also a campus that did not answer,
+// where several are asked, is an error. The zero Identifier is every ward.
+func (b *Board) Open(ctx context.Context, ward r4.Identifier, opts ...hospital.ReadOption) ([]Found, error) {
+	return b.list(ctx, "OpenCriticals", ward, opts)
+}
+
+// Overdue is Open of those whose deadline has passed.
+func (b *Board) Overdue(ctx context.Context, ward r4.Identifier, opts ...hospital.ReadOption) ([]Found, error) {
+	all, err := b.list(ctx, "OverdueCriticals", ward, opts)
+	now := time.Now()
+	return slices.DeleteFunc(all, func(c Found) bool { return !c.Resource.Overdue(now) }), err
+}
+
+func (b *Board) list(ctx context.Context, name string, ward r4.Identifier, opts []hospital.ReadOption) ([]Found, error) {
+	if (ward.System == "") != (ward.Value == "") {
+		return nil, hospital.Refuse(hospital.ErrInvalidArgument, "a ward is named by system and value")
+	}
+	var known atomic.Bool // somewhere
+	ask := func(ctx context.Context, f *fhir.Client, _ campus.PatientID) iter.Seq2[Found, error] {
+		return b.open(ctx, f, ward, &known)
+	}
+	key := func(c *Critical) string { return string(c.origin.Store) + "/" + c.Task.ID }
+	all, err := verb.Collect(hospital.Across(ctx, b.client, b.op(name, hospital.List), campus.PatientID{}, ask, key, opts...), maxOpen)
+	if err != nil {
+		return nil, err
+	}
+	if !known.Load() {
+		return nil, errNoWard // misspelt, it must not look like a ward without any
+	}
+	slices.SortStableFunc(all, func(x, y Found) int { return x.Resource.Deadline.Compare(y.Resource.Deadline) })
+	return all, nil
+}
+
+// open yields those of one campus.
+func (b *Board) open(ctx context.Context, f *fhir.Client, id r4.Identifier, known *atomic.Bool) iter.Seq2[Found, error] {
+	filters := []fhir.Filter[*r4.Task]{fhir.TaskCode.Is(CodeSystem, Code), fhir.TaskStatus.In(openStatuses...), fhir.Count[*r4.Task](openPage)}
+	owner := ""
+	if id.Value != "" {
+		ward, err := wardOf(ctx, f, id)
+		if err != nil {
+			return verb.Fail[*Critical](err)
+		}
+		owner = ward.Resource.ID
+		ctx, filters = hospital.SameStore(ctx, ward.Origin), append(filters, fhir.TaskOwner.Is(owner))
+	}
+	known.Store(true)
+	found := verb.Search(ctx, f, fhir.For(filters...), func(t *r4.Task, o hospital.Origin) bool {
+		return r4.HasCode(t.Code, CodeSystem, Code) && (owner == "" || b.client.Names(o, t.Owner, "Organization", owner))
+	})
+	return func(yield func(Found, error) bool) {
+		for t, err := range found {
+			if err != nil {
+				yield(Found{}, err)
+				return
+			}
+			c := b.read(t.Resource, t.Origin)
+			if b.concerning(ctx, t); c.Resource.Open() && !yield(c, nil) { // handled since the search
+				return
+			}
+		}
+	}
+}

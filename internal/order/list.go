@@ -1,0 +1,115 @@
+package order
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/hospital-go/hospital"
+	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/fhir"
+	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/internal/verb"
+)
+
+// Query chooses orders of a patient.
+type Query struct {
+	Patient campus.PatientID
+	// From and To bound when they were ordered, [From, To); a zero time does not.
+	From, To time.Time
+}
+
+// maxListed bounds the items of one list.
+const maxListed = 5000
+
+// List yields a patient's orders, the latest first. It may be asked across campuses.
+func (d *Desk) List(ctx context.Context, q Query, opts ...hospital.ReadOption) iter.Seq2[Placed, error] {
+	ask := func(ctx context.Context, f *fhir.Client, patient campus.PatientID) iter.Seq2[Placed, error] {
+		return d.list(ctx, f, q, patient)
+	}
+	return hospital.Across(ctx, d.client, d.op("Orders", hospital.List), q.Patient, ask, key, opts...)
+}
+
+// key names an order across campuses. Two laboratories may have begun to count at one
+// number, so when it was ordered belongs to it: shown twice is better than not shown.
+func key(o Order) string {
+	if o.Number == "" {
+		return ""
+	}
+	return o.Number + "|" + o.Items[0].AuthoredOn
+}
+
+func (d *Desk) list(ctx context.Context, f *fhir.Client, q Query, id campus.PatientID) iter.Seq2[Placed, error] {
+	patient, err := verb.FindPatient(ctx, f, id)
+	if err != nil {
+		return verb.Fail[Order](err)
+	}
+	found, err := verb.Collect(d.search(hospital.SameStore(ctx, patient.Origin), f, q, patient.Resource.ID), maxListed)
+	if err != nil {
+		return verb.Fail[Order](err)
+	}
+	found = slices.DeleteFunc(found, func(i Item) bool { return i.Resource.Status == r4.RequestStatusEnteredInError })
+	return func(yield func(Placed, error) bool) {
+		for _, items := range d.requisitions(found) {
+			if !yield(d.order(items), nil) {
+				return
+			}
+		}
+	}
+}
+
+func (d *Desk) search(ctx context.Context, f *fhir.Client, q Query, patient string) iter.Seq2[Item, error] {
+	filters := []fhir.Filter[*r4.ServiceRequest]{fhir.ServiceRequestPatient.Is(patient), fhir.ServiceRequestCategory.Is(d.config.Category.System, d.config.Category.Code)}
+	if !q.From.IsZero() {
+		filters = append(filters, fhir.ServiceRequestAuthored.From(q.From))
+	}
+	if !q.To.IsZero() {
+		filters = append(filters, fhir.ServiceRequestAuthored.Before(q.To))
+	}
+	return verb.Search(ctx, f, fhir.For(filters...), func(s *r4.ServiceRequest, o hospital.Origin) bool {
+		return d.client.Names(o, s.Subject, "Patient", patient) && d.ofCategory(s) && q.holds(s)
+	})
+}
+
+func (d *Desk) ofCategory(s *r4.ServiceRequest) bool {
+	return slices.ContainsFunc(s.Category, func(c r4.CodeableConcept) bool {
+		return r4.HasCode(&c, d.config.Category.System, d.config.Category.Code)
+	})
+}
+
+// holds: was it ordered within the bounds? A bare day is left to the server, whose day it is.
+func (q Query) holds(s *r4.ServiceRequest) bool {
+	to := q.To
+	if to.IsZero() {
+		to = time.Unix(1<<40, 0)
+	}
+	return verb.Meets(&r4.Period{Start: s.AuthoredOn, End: s.AuthoredOn}, q.From, to)
+}
+
+// requisitions gathers items by Number, the latest ordered first; what has no Number is
+// an order of its own.
+func (d *Desk) requisitions(found []Item) [][]Item {
+	var out [][]Item
+	at := map[string]int{}
+	for _, i := range found {
+		if r := i.Resource.Requisition; r != nil && r.System == d.config.Requisition {
+			if known, ok := at[r.Value]; ok {
+				out[known] = append(out[known], i)
+				continue
+			}
+			at[r.Value] = len(out)
+		}
+		out = append(out, []Item{i})
+	}
+	slices.SortStableFunc(out, func(a, b []Item) int { return authored(b[0]).Compare(authored(a[0])) })
+	return out
+}
+
+func authored(i Item) time.Time {
+	at, err := r4.ParseTime(i.Resource.AuthoredOn, verb.China)
+	if err != nil {
+		return time.Time{}
+	}
+	return at.From
+}

@@ -1,0 +1,409 @@
+package lis_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hospital-go/hospital"
+	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/fakes"
+	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/lis"
+)
+
+// demo is a laboratory with made-up people and results, in place of a real one.
+func demo() (*lis.Client, campus.PatientID, func()) {
+	hosp, err := fakes.New()
+	if err != nil {
+		panic(err)
+	}
+	client, err := hospital.New(hosp.Config())
+	if err != nil {
+		panic(err)
+	}
+	return lis.New(client), campus.PatientID{Issuer: fakes.IssuerHankou, Value: "ZY010101"}, func() { _, _ = client.Close(), hosp.Close() }
+}
+
+// ordered places an order of one test.
+func ordered(ctx context.Context, lab *lis.Client, patient campus.PatientID) string {
+	number := hospital.NewNumber() // store it before the call
+	_, err := lab.Order(ctx, lis.OrderRequest{
+		Number: number, Patient: patient, Items: []lis.OrderItem{{Code: *r4.Concept("http://loinc.org", "2823-3")}},
+	})
+	if err != nil {
+		panic(err)
+	}
+	return number
+}
+
+// collected places an order and takes its specimen.
+func collected(ctx context.Context, lab *lis.Client, patient campus.PatientID) (number, barcode string) {
+	number, barcode = ordered(ctx, lab, patient), hospital.NewNumber()
+	if _, err := lab.Collect(ctx, lis.CollectRequest{Barcode: barcode, Order: number, Patient: patient}); err != nil {
+		panic(err)
+	}
+	return number, barcode
+}
+
+// newest is the patient's latest report.
+func newest(ctx context.Context, lab *lis.Client, patient campus.PatientID) hospital.Found[*lis.Report] {
+	for report, err := range lab.Reports(ctx, lis.ReportQuery{Patient: patient}) {
+		if err != nil {
+			panic(err)
+		}
+		return report
+	}
+	panic("no report")
+}
+
+// notified tells ward W1 of the patient's potassium.
+func notified(ctx context.Context, lab *lis.Client, patient campus.PatientID) string {
+	report, number := newest(ctx, lab, patient), hospital.NewNumber()
+	potassium := report.Resource.Results[0]
+	_, err := lab.NotifyCritical(ctx, lis.CriticalRequest{
+		Number: number, Patient: patient, Finding: lis.ResultFinding(hospital.Found[lis.Result]{Resource: potassium, Origin: report.Origin}),
+		Value: potassium.Value().Text, Ward: r4.Identifier{System: fakes.WardSystem, Value: "W1"}, Deadline: time.Now().Add(30 * time.Minute), By: "L1",
+	})
+	if err != nil {
+		panic(err)
+	}
+	return number
+}
+
+func ExampleClient_Order() {
+	lab, patient, end := demo()
+	defer end()
+	placed, err := lab.Order(context.Background(), lis.OrderRequest{
+		Number: hospital.NewNumber(), Patient: patient, Priority: r4.RequestPriorityStat,
+		Items: []lis.OrderItem{
+			{Code: *r4.Concept("http://loinc.org", "2823-3"), Specimen: r4.Text("血清")},
+			{Code: *r4.Concept("http://loinc.org", "58410-2"), Specimen: r4.Text("全血")},
+		},
+	})
+	fmt.Println(len(placed.Resource.Items), placed.Resource.Cancelled(), err)
+	// Output: 2 false <nil>
+}
+
+func ExampleClient_CancelOrder() {
+	ctx := context.Background()
+	lab, patient, end := demo()
+	defer end()
+	number, _ := collected(ctx, lab, patient)
+	_, err := lab.CancelOrder(ctx, number, patient)
+	var refused *hospital.Error
+	fmt.Println(errors.As(err, &refused) && lis.Refusal(refused.Reason) == lis.RefusedCollected)
+	// Output: true
+}
+
+func ExampleClient_OrderOf() {
+	ctx := context.Background()
+	lab, patient, end := demo()
+	defer end()
+	found, err := lab.OrderOf(ctx, ordered(ctx, lab, patient), patient)
+	fmt.Println(found.Resource.Items[0].Code.Coding[0].Code, err)
+	// Output: 2823-3 <nil>
+}
+
+func ExampleClient_Orders() {
+	ctx := context.Background()
+	lab, patient, end := demo()
+	defer end()
+	ordered(ctx, lab, patient)
+	for order, err := range lab.Orders(ctx, lis.OrderQuery{Patient: patient, From: time.Now().AddDate(0, 0, -7)}) {
+		fmt.Println(len(order.Resource.Items), err)
+	}
+	// Output: 1 <nil>
+}
+
+func ExampleClient_OrderStatus() {
+	ctx := context.Background()
+	lab, patient, end := demo()
+	defer end()
+	number, _ := collected(ctx, lab, patient)
+	status, err := lab.OrderStatus(ctx, number, patient)
+	fmt.Println(status.Resource.Items[0].Stage, err)
+	// Output: collected <nil>
+}
+
+func ExampleClient_Collect() {
+	ctx := context.Background()
+	lab, patient, end := demo()
+	defer end()
+	tube := lis.CollectRequest{Barcode: "8800000001", Order: ordered(ctx, lab, patient), Patient: patient, Lines: []int{1}}
+	_, err := lab.Collect(ctx, tube)
+	_, again := lab.Collect(ctx, tube) // scanned twice
+	fmt.Println(err, again)
+	// Output: <nil> <nil>
+}
+
+func ExampleClient_Receive() {
+	ctx := context.Background()
+	lab, patient, end := demo()
+	defer end()
+	_, barcode := collected(ctx, lab, patient)
+	tube, err := lab.Receive(ctx, lis.ReceiveRequest{Barcode: barcode, Accession: "B0042"})
+	fmt.Println(tube.Resource.AccessionIdentifier.Value, err)
+	// Output: B0042 <nil>
+}
+
+func ExampleClient_Reject() {
+	ctx := context.Background()
+	lab, patient, end := demo()
+	defer end()
+	_, barcode := collected(ctx, lab, patient)
+	tube, err := lab.Reject(ctx, lis.RejectRequest{Barcode: barcode, Reason: *r4.Text("溶血")})
+	fmt.Println(tube.Resource.Status, err)
+	// Output: unsatisfactory <nil>
+}
+
+func ExampleClient_Specimen() {
+	lab, _, end := demo()
+	defer end()
+	tube, err := lab.Specimen(context.Background(), "DEMO1-3")
+	fmt.Println(tube.Resource.Type.Text, err)
+	// Output: 血清 <nil>
+}
+
+func ExampleClient_Reports() {
+	lab, patient, end := demo()
+	defer end()
+	for report, err := range lab.Reports(context.Background(), lis.ReportQuery{Patient: patient}) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		for _, result := range report.Resource.Results {
+			fmt.Println(report.Resource.Status(), result.Observation.Code.Text, result.Value().Text, result.Ranges()[0].Text)
+		}
+	}
+	// Output:
+	// final 钾 7.10 mmol/L 3.5-5.3
+	// final 钠 139 mmol/L 137-147
+	// final 钾 4.3 mmol/L 3.5-5.3
+	// final 钠 141.0 mmol/L 137-147
+	// final 钾 4.10 mmol/L 3.5-5.3
+	// final 钠 140 mmol/L 137-147
+}
+
+func ExampleClient_Report() {
+	lab, patient, end := demo()
+	defer end()
+	report, err := lab.Report(context.Background(), "Rrep1-3", patient)
+	fmt.Println(len(report.Resource.Results), len(report.Resource.Specimens), err)
+	// Output: 2 1 <nil>
+}
+
+func ExampleClient_ReportVersions() {
+	ctx := context.Background()
+	lab, patient, end := demo()
+	defer end()
+	for version, err := range lab.ReportVersions(ctx, newest(ctx, lab, patient), lis.OldestFirst) {
+		fmt.Println(version.Resource.Status, version.Current, err)
+	}
+	// Output: final true <nil>
+}
+
+func ExampleClient_Results() {
+	lab, patient, end := demo()
+	defer end()
+	sodium := r4.Coding{System: "http://loinc.org", Code: "2951-2"}
+	for result, err := range lab.Results(context.Background(), lis.ResultQuery{Patient: patient, Codes: []r4.Coding{sodium}}) {
+		fmt.Println(result.Resource.Value().Number, result.Resource.Recognised, err)
+	}
+	// Output:
+	// 139 false <nil>
+	// 141.0 false <nil>
+	// 140 false <nil>
+}
+
+func ExampleClient_ResultVersions() {
+	ctx := context.Background()
+	lab, patient, end := demo()
+	defer end()
+	last, err := lab.Last(ctx, patient, []r4.Coding{{System: "http://loinc.org", Code: "2823-3"}}, 1)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for version, err := range lab.ResultVersions(ctx, last[0], lis.NewestFirst) {
+		fmt.Println(version.Resource.ValueQuantity.Value, version.Current, err)
+	}
+	// Output: 7.10 true <nil>
+}
+
+func ExampleClient_Trend() {
+	lab, patient, end := demo()
+	defer end()
+	potassium := r4.Coding{System: "http://loinc.org", Code: "2823-3"}
+	for point, err := range lab.Trend(context.Background(), lis.TrendQuery{Patient: patient, Code: potassium}) {
+		value := point.Resource.Value()
+		fmt.Println(value.Number, value.In("mmol/L") == nil, err)
+	}
+	// Output:
+	// 4.10 true <nil>
+	// 4.3 true <nil>
+	// 7.10 true <nil>
+}
+
+func ExampleClient_Last() {
+	lab, patient, end := demo()
+	defer end()
+	last, err := lab.Last(context.Background(), patient, []r4.Coding{{System: "http://loinc.org", Code: "2823-3"}}, 1)
+	fmt.Println(last[0].Resource.Value().Text, err)
+	// Output: 7.10 mmol/L <nil>
+}
+
+func ExampleClient_Microbiology() {
+	lab, patient, end := demo()
+	defer end()
+	for report, err := range lab.Microbiology(context.Background(), lis.ReportQuery{Patient: patient}) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		for _, isolate := range report.Resource.Isolates() {
+			fmt.Println(isolate.Organism.Value().Text)
+			for _, s := range isolate.Susceptibilities {
+				fmt.Println(" ", s.Observation.Code.Text, s.Value().Text)
+			}
+		}
+	}
+	// Output:
+	// 大肠埃希菌
+	//   环丙沙星 耐药
+	//   美罗培南 敏感
+}
+
+func ExampleClient_Recognised() {
+	lab, patient, end := demo()
+	defer end()
+	for result, err := range lab.Recognised(context.Background(), lis.ResultQuery{Patient: patient}, hospital.AcrossCampuses()) {
+		if missing := (*hospital.PartialError)(nil); errors.As(err, &missing) {
+			fmt.Println("not asked:", missing.NotAsked)
+			return
+		}
+		fmt.Println(result.Origin.Campus, result.Resource.Value().Text)
+	}
+	// Output: not asked: [guanggu]
+}
+
+func ExampleClient_ReportChanges() {
+	ctx := context.Background()
+	lab, _, end := demo()
+	defer end()
+	since := time.Now().Add(-time.Hour)
+	var stored lis.Position // keep it where the changes go
+	reports := 0
+	for page, err := range lab.ReportChanges(ctx, lis.FeedQuery{From: stored, Since: since}) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		reports += len(page.List)
+		stored = page.Position
+	}
+	fmt.Println(reports)
+	for page, err := range lab.ReportChanges(ctx, lis.FeedQuery{From: stored, Since: since}) {
+		fmt.Println("new:", len(page.List), err)
+	}
+	// Output: 36
+}
+
+func ExampleClient_ResultChanges() {
+	lab, _, end := demo()
+	defer end()
+	results := 0
+	for page, err := range lab.ResultChanges(context.Background(), lis.FeedQuery{Since: time.Now().Add(-time.Hour)}) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		results += len(page.List)
+	}
+	fmt.Println(results)
+	// Output: 120
+}
+
+func ExampleClient_Complete() {
+	ctx := context.Background()
+	lab, _, end := demo()
+	defer end()
+	for page, err := range lab.ReportChanges(ctx, lis.FeedQuery{Since: time.Now().Add(-time.Hour)}) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		report, err := lab.Complete(ctx, page.List[0].Found)
+		fmt.Println(len(report.Resource.Results), err)
+		break
+	}
+	// Output: 2 <nil>
+}
+
+func ExampleClient_NotifyCritical() {
+	ctx := context.Background()
+	lab, patient, end := demo()
+	defer end()
+	found, err := lab.CriticalOf(ctx, notified(ctx, lab, patient))
+	fmt.Println(found.Resource.Stage, found.Resource.Value, err)
+	// Output: notified 7.10 mmol/L <nil>
+}
+
+func ExampleClient_ReceiveCritical() {
+	ctx := context.Background()
+	lab, patient, end := demo()
+	defer end()
+	number := notified(ctx, lab, patient)
+	_, err := lab.ReceiveCritical(ctx, lis.CriticalAcknowledgement{Number: number, By: "N1", Terminal: "W1-2", Text: "7.01 mmol/L"})
+	fmt.Println(errors.Is(err, hospital.ErrRefused))
+	found, err := lab.ReceiveCritical(ctx, lis.CriticalAcknowledgement{Number: number, By: "N1", Terminal: "W1-2", Text: "7.10 mmol/L"})
+	fmt.Println(found.Resource.Stage, err)
+	// Output:
+	// true
+	// received <nil>
+}
+
+func ExampleClient_HandleCritical() {
+	ctx := context.Background()
+	lab, patient, end := demo()
+	defer end()
+	number := notified(ctx, lab, patient)
+	_, received := lab.ReceiveCritical(ctx, lis.CriticalAcknowledgement{Number: number, By: "N1", Text: "7.10 mmol/L"})
+	_, seen := lab.SeeCritical(ctx, lis.CriticalAcknowledgement{Number: number, By: "D1"})
+	found, err := lab.HandleCritical(ctx, lis.CriticalAcknowledgement{Number: number, By: "D1", Text: "复查并处理"})
+	fmt.Println(found.Resource.Stage, len(found.Resource.Steps), received, seen, err)
+	// Output: handled 4 <nil> <nil> <nil>
+}
+
+func ExampleClient_OpenCriticals() {
+	ctx := context.Background()
+	lab, patient, end := demo()
+	defer end()
+	notified(ctx, lab, patient)
+	ward := r4.Identifier{System: fakes.WardSystem, Value: "W1"}
+	open, err := lab.OpenCriticals(ctx, ward)
+	fmt.Println(len(open), err)
+	overdue, err := lab.OverdueCriticals(ctx, ward)
+	fmt.Println(len(overdue), err)
+	// Output:
+	// 1 <nil>
+	// 0 <nil>
+}
+
+func ExampleClient_SweepCriticals() {
+	ctx := context.Background()
+	lab, patient, end := demo()
+	defer end()
+	notified(ctx, lab, patient)
+	for change, err := range lab.SweepCriticals(ctx, r4.Identifier{System: fakes.WardSystem, Value: "W1"}, 0) {
+		if err != nil {
+			fmt.Println("nothing is known now:", err) // and the sweep goes on
+			continue
+		}
+		fmt.Println(change.Kind, change.Resource.Value)
+		break
+	}
+	// Output: new 7.10 mmol/L
+}

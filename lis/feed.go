@@ -1,0 +1,272 @@
+package lis
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/hospital-go/hospital"
+	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/fhir"
+	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/internal/verb"
+)
+
+// DefaultOverlap is for how long a feed looks back.
+const DefaultOverlap = 5 * time.Minute
+
+// FeedQuery says where a feed goes on.
+type FeedQuery struct {
+	// From is the Position of the last page; "" begins at Since.
+	From Position
+	// Since is where to begin without a Position, and again when the one given is of
+	// another store, or of the time before an earlier point was restored. Required.
+	Since time.Time
+	// Overlap is how long a change is looked for again after its time: at least the
+	// servers' and our clocks' skew, the servers' longest transaction and the lag
+	// together. Zero or less means [DefaultOverlap].
+	Overlap time.Duration
+}
+
+// Changes is one page of a feed.
+type Changes[T r4.Resource] struct {
+	// List in the order of the server's time, and so in order per patient. What became
+	// visible late, within the overlap, comes late.
+	List []Change[T]
+	// Position to store once List has been dealt with, and to go on from.
+	Position Position
+	// Restarted says that the feed began again at Since, because ids and versions of
+	// before may have been issued again: forget what was derived from them. It is set on
+	// the first page after that, whose List may be empty.
+	Restarted bool
+}
+
+// Change is one new or changed resource, in its current version.
+type Change[T r4.Resource] struct {
+	hospital.Found[T]
+	// Withdrawn says that it was entered in error: only what names it is there, and
+	// whatever was taken from it before must not be used.
+	Withdrawn bool
+}
+
+// ReportChanges (报告变更流) yields what changed among the laboratory's reports, of all
+// patients, page by page until it is up to date; the caller asks again after a while.
+// A change comes at least once: again only after a crash between its page and the
+// storing of Position. One that is overtaken by the next is not seen, nor are deletions.
+// The reports come without their members: [Client.Complete] fetches them.
+func (c *Client) ReportChanges(ctx context.Context, q FeedQuery, opts ...hospital.ReadOption) iter.Seq2[Changes[*r4.DiagnosticReport], error] {
+	return follow(ctx, c, "ReportChanges", q, feedOf[*r4.DiagnosticReport]{
+		category: fhir.DiagnosticReportCategory.Is(c.categories.Section.System, c.categories.Section.Code),
+		holds:    func(r *r4.DiagnosticReport) bool { return inCategory(r.Category, c.categories.Section) },
+		subject:  func(r *r4.DiagnosticReport) *r4.Reference { return r.Subject }, mistaken: errorReport, stripped: withdrawnReport,
+	}, opts)
+}
+
+// ResultChanges (结果变更流) is [Client.ReportChanges] for single laboratory results.
+func (c *Client) ResultChanges(ctx context.Context, q FeedQuery, opts ...hospital.ReadOption) iter.Seq2[Changes[*r4.Observation], error] {
+	return follow(ctx, c, "ResultChanges", q, feedOf[*r4.Observation]{
+		category: fhir.ObservationCategory.Is(c.categories.Result.System, c.categories.Result.Code),
+		holds:    func(o *r4.Observation) bool { return inCategory(o.Category, c.categories.Result) },
+		subject:  func(o *r4.Observation) *r4.Reference { return o.Subject }, mistaken: errorObservation, stripped: withdrawnObservation,
+	}, opts)
+}
+
+// feedOf is what is followed.
+type feedOf[T r4.Resource] struct {
+	category fhir.Filter[T]
+	holds    func(T) bool
+	subject  func(T) *r4.Reference
+	mistaken func(T) bool
+	stripped func(T) T
+}
+
+// feed is one way through a feed, from a Position until it is up to date.
+//
+// It does not follow the pages of one search from end to end: what is changed meanwhile
+// moves to its end, and servers that count pages by number then skip others; servers
+// that read what they found a moment later show a new time in an old place. So what is
+// older than the overlap is told apart: it surely stands where it was found, and once
+// some has come the search begins again from there. What is younger is taken to the
+// end, again and again until nothing new comes, and is looked at again by the next call.
+type feed[T r4.Resource] struct {
+	feedOf[T]
+	client    *Client
+	f         *fhir.Client
+	query     FeedQuery
+	place     place
+	confined  bool // to the store that place names
+	restarted bool
+	yield     func(Changes[T], error) bool
+}
+
+func follow[T r4.Resource](ctx context.Context, c *Client, name string, q FeedQuery, of feedOf[T], opts []hospital.ReadOption) iter.Seq2[Changes[T], error] {
+	if q.Overlap <= 0 {
+		q.Overlap = DefaultOverlap
+	}
+	return hospital.Stream(ctx, c.client, op(name, hospital.Strong, hospital.List), func(ctx context.Context, f *fhir.Client) iter.Seq2[Changes[T], error] {
+		return func(yield func(Changes[T], error) bool) {
+			w := &feed[T]{feedOf: of, client: c, f: f, query: q, yield: yield}
+			if err := w.run(ctx); err != nil && !errors.Is(err, errEnough) {
+				yield(Changes[T]{}, err)
+			}
+		}
+	}, opts...)
+}
+
+func (w *feed[T]) run(ctx context.Context) error {
+	if err := w.begin(); err != nil {
+		return err
+	}
+	for more := true; more; {
+		var err error
+		if more, err = w.look(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *feed[T]) begin() (err error) {
+	switch {
+	case w.query.Since.IsZero():
+		return hospital.Refuse(hospital.ErrInvalidArgument, "a feed needs a time to begin at")
+	case w.query.From == "":
+		w.reset()
+		return nil
+	}
+	var none T
+	w.place, err = w.query.From.read(none.ResourceType())
+	return err
+}
+
+func (w *feed[T]) reset() {
+	var none T
+	w.place = place{Type: none.ResourceType(), Since: w.query.Since, Recent: map[string]int64{}}
+}
+
+// feedPage is how many changes are asked for at once.
+const feedPage = 100
+
+// look makes one search from where the feed is and reports whether there may be more.
+func (w *feed[T]) look(ctx context.Context) (more bool, err error) {
+	if w.confined {
+		ctx = hospital.SameStore(ctx, hospital.Origin{System: campus.LIS, Store: w.place.Store, Epoch: w.place.Epoch})
+	}
+	settled := time.Now().Add(-w.query.Overlap)
+	updated := fhir.LastUpdated[T]()
+	q := fhir.For(w.category, updated.From(w.place.Since), fhir.Oldest(updated), fhir.Count[T](feedPage))
+	var young []Change[T]
+	last := w.place.Since.Truncate(time.Millisecond) // as servers keep it
+	for page, err := range fhir.Search(ctx, w.f, q) {
+		if err != nil {
+			return false, verb.NoRoute(err)
+		}
+		origin := hospital.OriginOf(page.Response)
+		if !w.at(origin) {
+			return true, nil // begin again
+		}
+		items, err := w.check(page)
+		if err != nil {
+			return false, err
+		}
+		old := slices.DeleteFunc(slices.Clone(items), func(r T) bool { return !verb.Updated(r).Before(settled) })
+		for _, r := range old {
+			if verb.Updated(r).Before(last) {
+				return false, hospital.ErrFilterIgnored // not sorted, which would lose some
+			}
+			last = verb.Updated(r)
+		}
+		goesOn := last.After(w.place.Since)
+		if goesOn {
+			w.place.Since, items = last, old
+		}
+		list, err := w.fresh(ctx, origin, items)
+		if err != nil || goesOn {
+			return goesOn, cmp.Or(err, w.tell(list))
+		}
+		more = more || len(list) > 0
+		if young = append(young, list...); len(young) >= maxYoung { // such as a migration's, all of one moment
+			if err := w.tellInOrder(young); err != nil {
+				return false, err
+			}
+			young = nil
+		}
+	}
+	return more, w.tellInOrder(young)
+}
+
+// maxYoung bounds how many changes are put in order at once.
+const maxYoung = 1000
+
+func (w *feed[T]) tellInOrder(list []Change[T]) error {
+	slices.SortStableFunc(list, func(a, b Change[T]) int { return verb.Updated(a.Resource).Compare(verb.Updated(b.Resource)) })
+	return w.tell(list)
+}
+
+// at: is this the store of the Position? One without a store takes the first; another
+// makes the feed begin again.
+func (w *feed[T]) at(o hospital.Origin) bool {
+	same := w.place.Store == o.Store && w.place.Epoch == o.Epoch
+	again := w.place.Store != "" && !same
+	if again {
+		w.reset()
+		w.restarted = true
+	}
+	w.place.Store, w.place.Epoch, w.confined = o.Store, o.Epoch, true
+	return !again
+}
+
+// check takes a page's items; each must be of the feed and have a time within it.
+func (w *feed[T]) check(page *fhir.Page) ([]T, error) {
+	out := make([]T, len(page.Matches))
+	for i, r := range page.Matches {
+		item, err := r4.As[T](r)
+		if err != nil || !w.holds(item) || verb.Updated(r).IsZero() || verb.Updated(r).Before(w.place.Since.Truncate(time.Millisecond)) {
+			return nil, hospital.ErrFilterIgnored
+		}
+		out[i] = item
+	}
+	return out, nil
+}
+
+// fresh are those of the items that did not come before.
+func (w *feed[T]) fresh(ctx context.Context, origin hospital.Origin, items []T) ([]Change[T], error) {
+	var out []Change[T]
+	for _, item := range items {
+		if !w.place.add(item, verb.Updated(item)) {
+			continue
+		}
+		if stale, _ := w.client.seen.take(origin, item, !w.mistaken(item)); stale {
+			return nil, hospital.ErrStale
+		}
+		if patient, ok := w.client.subjectOf(origin, w.subject(item)); ok {
+			hospital.Concerns(ctx, verb.ByRecord(origin, patient))
+		}
+		change := Change[T]{Found: hospital.Found[T]{Resource: item, Origin: origin}, Withdrawn: w.mistaken(item)}
+		if change.Withdrawn {
+			change.Resource = w.stripped(item)
+		}
+		out = append(out, change)
+	}
+	return out, nil
+}
+
+// errEnough: the caller has left the loop.
+var errEnough = errors.New("enough")
+
+// tell yields what is new, and that the feed began again.
+func (w *feed[T]) tell(list []Change[T]) error {
+	if len(list) == 0 && !w.restarted {
+		return nil
+	}
+	w.place.forget(w.place.Since.UnixMilli())
+	out := Changes[T]{List: list, Position: w.place.position(), Restarted: w.restarted}
+	w.restarted = false
+	if !w.yield(out, nil) {
+		return errEnough
+	}
+	return nil
+}

@@ -1,0 +1,202 @@
+package lis
+
+import (
+	"context"
+
+	"github.com/hospital-go/hospital"
+	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/fhir"
+	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/internal/critical"
+	"github.com/hospital-go/hospital/internal/order"
+	"github.com/hospital-go/hospital/internal/verb"
+)
+
+// Systems are the identifier systems under which Numbers are stored.
+type Systems struct {
+	// Requisition of an order's Number (ServiceRequest.requisition). Default [DefaultRequisitionSystem].
+	Requisition string
+	// Line of an item's own identifier, Number and line. Default [DefaultLineSystem].
+	Line string
+	// Barcode of a tube. Default [DefaultBarcodeSystem].
+	Barcode string
+	// Accession of the number that the laboratory gives a specimen it received
+	// (Specimen.accessionIdentifier). Default [DefaultAccessionSystem].
+	Accession string
+	// Report of a report's number. Default [DefaultReportSystem].
+	Report string
+	// Critical of a critical value's notification. Default [DefaultCriticalSystem].
+	Critical string
+}
+
+// Defaults of [Systems].
+const (
+	DefaultRequisitionSystem = "urn:hospital-go:requisition-number"
+	DefaultLineSystem        = "urn:hospital-go:requisition-line"
+	DefaultBarcodeSystem     = "urn:hospital-go:specimen-barcode"
+	DefaultAccessionSystem   = "urn:hospital-go:laboratory-accession"
+	DefaultReportSystem      = "urn:hospital-go:laboratory-report-number"
+	DefaultCriticalSystem    = "urn:hospital-go:critical-number"
+)
+
+// Codes by which a laboratory's resources are known.
+const (
+	// SectionSystem is the code system of DiagnosticReport.category (HL7 v2 table 0074).
+	SectionSystem = "http://terminology.hl7.org/CodeSystem/v2-0074"
+	// Laboratory is the section of all laboratory reports.
+	Laboratory = "LAB"
+	// MicrobiologySection is that of microbiology.
+	MicrobiologySection = "MB"
+	// CategorySystem is the code system of Observation.category.
+	CategorySystem = "http://terminology.hl7.org/CodeSystem/observation-category"
+	// LaboratoryCategory is its code for laboratory results.
+	LaboratoryCategory = "laboratory"
+	// OrderCategorySystem is the code system of ServiceRequest.category (SNOMED CT).
+	OrderCategorySystem = "http://snomed.info/sct"
+	// OrderCategory is its code for a laboratory procedure.
+	OrderCategory = "108252007"
+)
+
+// Categories are the codes by which a LIS tells its resources from others.
+type Categories struct {
+	// Order of every item (ServiceRequest.category). Default [OrderCategory].
+	Order r4.Coding
+	// Section of reports (DiagnosticReport.category). Default [Laboratory].
+	Section r4.Coding
+	// Microbiology is the section of microbiology's. Default [MicrobiologySection].
+	Microbiology r4.Coding
+	// Result of single results (Observation.category). Default [LaboratoryCategory].
+	Result r4.Coding
+}
+
+// Client has the verbs. It remembers which versions of reports and results it has
+// shown, so that an older one is never shown after a newer: use one for as long as the
+// program runs. Beyond that it is immutable, and it is safe for concurrent use.
+type Client struct {
+	client     *hospital.Client
+	systems    Systems
+	categories Categories
+	marks      Marks
+	container  bool // barcodes stand on the container
+	orders     *order.Desk
+	board      *critical.Board
+	seen       *seen
+}
+
+// Option configures a [Client].
+type Option func(*Client)
+
+// WithSystems names the identifier systems this LIS uses; empty fields keep their default.
+func WithSystems(s Systems) Option {
+	return func(c *Client) {
+		for _, f := range []struct{ to, from *string }{
+			{&c.systems.Requisition, &s.Requisition},
+			{&c.systems.Line, &s.Line},
+			{&c.systems.Barcode, &s.Barcode},
+			{&c.systems.Accession, &s.Accession},
+			{&c.systems.Report, &s.Report},
+			{&c.systems.Critical, &s.Critical},
+		} {
+			if *f.from != "" {
+				*f.to = *f.from
+			}
+		}
+	}
+}
+
+// WithCategories names the categories this LIS uses; those without a code keep their default.
+func WithCategories(k Categories) Option {
+	return func(c *Client) {
+		for _, f := range []struct{ to, from *r4.Coding }{
+			{&c.categories.Order, &k.Order},
+			{&c.categories.Section, &k.Section},
+			{&c.categories.Microbiology, &k.Microbiology},
+			{&c.categories.Result, &k.Result},
+		} {
+			if f.from.Code != "" {
+				*f.to = *f.from
+			}
+		}
+	}
+}
+
+// WithContainerBarcodes is for a LIS that keeps a tube's barcode as
+// Specimen.container.identifier, searched by container-id. The default is
+// Specimen.identifier.
+func WithContainerBarcodes() Option { return func(c *Client) { c.container = true } }
+
+// WithMarks says how results that other institutions recognise are marked; the default
+// is [DefaultMarks].
+func WithMarks(m Marks) Option { return func(c *Client) { c.marks = m } }
+
+// New returns the LIS verbs of client.
+func New(client *hospital.Client, opts ...Option) *Client {
+	c := &Client{
+		client: client,
+		systems: Systems{
+			Requisition: DefaultRequisitionSystem, Line: DefaultLineSystem, Barcode: DefaultBarcodeSystem,
+			Accession: DefaultAccessionSystem, Report: DefaultReportSystem, Critical: DefaultCriticalSystem,
+		},
+		categories: Categories{
+			Order:        r4.Coding{System: OrderCategorySystem, Code: OrderCategory},
+			Section:      r4.Coding{System: SectionSystem, Code: Laboratory},
+			Microbiology: r4.Coding{System: SectionSystem, Code: MicrobiologySection},
+			Result:       r4.Coding{System: CategorySystem, Code: LaboratoryCategory},
+		},
+		marks: DefaultMarks(),
+		seen:  newSeen(maxSeen),
+	}
+	for _, o := range opts {
+		o(c)
+	}
+	c.orders = order.New(client, order.Config{
+		System: campus.LIS, Prefix: "lis", Category: c.categories.Order,
+		Requisition: c.systems.Requisition, Line: c.systems.Line, Begun: c.begun,
+	})
+	c.board = critical.New(client, critical.Config{System: campus.LIS, Prefix: "lis", Number: c.systems.Critical})
+	return c
+}
+
+func op(name string, consistency hospital.Consistency, class hospital.Class) hospital.Op {
+	return hospital.Op{Name: "lis." + name, System: campus.LIS, Consistency: consistency, Class: class}
+}
+
+// write declares a transaction whose guard is a version.
+func write(name string) hospital.Op {
+	return hospital.Op{
+		Name: "lis." + name, System: campus.LIS, Consistency: hospital.Strong,
+		Repeat: hospital.Guarded, Class: hospital.WriteClass,
+	}
+}
+
+// desk is one call of a reading verb at one campus: how to ask, and whom it is about.
+type desk struct {
+	*Client
+	f       *fhir.Client
+	opts    []hospital.ReadOption
+	patient string // the logical id
+	origin  hospital.Origin
+}
+
+// strong is a client of the Store that takes writes, for what a copy has answered with
+// an older version than was shown before.
+func (d *desk) strong(origin hospital.Origin) *fhir.Client {
+	opts := append([]hospital.ReadOption{}, d.opts...)
+	return d.client.FHIR(campus.LIS, append(opts, hospital.AtCampus(origin.Campus))...)
+}
+
+// mine: does the reference name the patient whom the call is about?
+func (d *desk) mine(origin hospital.Origin, subject *r4.Reference) bool {
+	return d.client.Names(origin, subject, "Patient", d.patient)
+}
+
+// at finds the patient and returns the desk of the Store that knows him.
+func (c *Client) at(ctx context.Context, f *fhir.Client, id campus.PatientID, opts []hospital.ReadOption) (*desk, context.Context, error) {
+	patient, err := verb.FindPatient(ctx, f, id)
+	if err != nil {
+		return nil, ctx, err
+	}
+	opts = append(append([]hospital.ReadOption{}, opts...), hospital.Concerning(id))
+	d := &desk{Client: c, f: f, opts: opts, patient: patient.Resource.ID, origin: patient.Origin}
+	return d, hospital.SameStore(ctx, patient.Origin), nil
+}

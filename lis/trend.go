@@ -1,0 +1,197 @@
+package lis
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/hospital-go/hospital"
+	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/fhir"
+	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/internal/verb"
+)
+
+// Direction is an order in time.
+type Direction bool
+
+// Directions.
+const (
+	OldestFirst Direction = false
+	NewestFirst Direction = true
+)
+
+// TrendQuery chooses one test of a patient over time.
+type TrendQuery struct {
+	Patient campus.PatientID
+	// Code of the test; required.
+	Code r4.Coding
+	// From and To bound when it was measured, [From, To); a zero time does not.
+	From, To time.Time
+	// Direction in which the results come; the zero value is [OldestFirst].
+	Direction Direction
+}
+
+// maxTrend bounds the results of one trend.
+const maxTrend = 10_000
+
+// Trend (趋势) yields a patient's results of one test in the order of time, across
+// campuses too. Units are kept as they are, and may differ from one result to the next:
+// [Value.In] says of which a curve may be drawn. More than 10,000 are
+// hospital.ErrUnexpectedAnswer: ask for less time.
+func (c *Client) Trend(ctx context.Context, q TrendQuery, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[Result], error] {
+	if q.Code.Code == "" {
+		return verb.Fail[Result](hospital.Refuse(hospital.ErrInvalidArgument, "a trend is of one code"))
+	}
+	codes := []r4.Coding{q.Code}
+	found := c.observations(ctx, "Trend", q.Patient, span{q.From, q.To}, coded[*r4.Observation](string(fhir.ObservationCode), codes),
+		func(o *r4.Observation) bool { return hasAny(o.Code, codes) }, opts)
+	return inTime(found, q.Direction)
+}
+
+// inTime sorts what comes; that some campus did not answer comes behind it.
+func inTime(found iter.Seq2[hospital.Found[Result], error], direction Direction) iter.Seq2[hospital.Found[Result], error] {
+	return func(yield func(hospital.Found[Result], error) bool) {
+		var list []hospital.Found[Result]
+		var missing error
+		for item, err := range found {
+			var partial *hospital.PartialError
+			switch {
+			case errors.As(err, &partial):
+				missing = err
+				continue
+			case err == nil && len(list) == maxTrend:
+				err = hospital.Refuse(hospital.ErrUnexpectedAnswer, "far more results than can be drawn; ask for less time")
+			}
+			if err != nil {
+				yield(hospital.Found[Result]{}, err)
+				return
+			}
+			list = append(list, item)
+		}
+		slices.SortStableFunc(list, func(a, b hospital.Found[Result]) int {
+			if direction == NewestFirst {
+				a, b = b, a
+			}
+			return measured(a.Resource.Observation).Compare(measured(b.Resource.Observation))
+		})
+		for _, item := range list {
+			if !yield(item, nil) {
+				return
+			}
+		}
+		if missing != nil {
+			yield(hospital.Found[Result]{}, missing)
+		}
+	}
+}
+
+// measured is when a result was measured, as a point in time; the zero time if it does
+// not say.
+func measured(o *r4.Observation) time.Time {
+	at, period := observed(o)
+	if period != nil {
+		at = period.Start
+	}
+	s, err := r4.ParseTime(at, verb.China)
+	if err != nil {
+		return time.Time{}
+	}
+	return s.From
+}
+
+// MaxLast is how many results [Client.Last] may be asked for.
+const MaxLast = 100
+
+// Last (最近结果) returns a patient's latest n results of each code, the latest first. Where
+// the server declares $lastn for Observation it is asked that, otherwise it is searched.
+func (c *Client) Last(ctx context.Context, patient campus.PatientID, codes []r4.Coding, n int, opts ...hospital.ReadOption) ([]hospital.Found[Result], error) {
+	if n < 1 || n > MaxLast || len(codes) == 0 {
+		return nil, hospital.Refuse(hospital.ErrInvalidArgument, "1 to 100 results of at least one code")
+	}
+	declared, err := c.client.Declared(ctx, campus.LIS, opts...)
+	if err != nil {
+		return nil, err
+	}
+	lastn := declared.Operation("Observation", "lastn")
+	return hospital.Read(ctx, c.client, op("Last", hospital.Session, hospital.List), func(ctx context.Context, f *fhir.Client) ([]hospital.Found[Result], error) {
+		d, ctx, err := c.at(ctx, f, patient, opts)
+		if err != nil {
+			return nil, err
+		}
+		var out []hospital.Found[Result]
+		for _, code := range codes {
+			last := d.lastBySearch
+			if lastn {
+				last = d.lastByOperation
+			}
+			list, err := last(ctx, code, n)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, list...)
+		}
+		return out, nil
+	}, verb.ReadAbout(opts, patient)...)
+}
+
+// lastBySearch leaves a search in the order of time when it has enough. A server that
+// does not sort is told from one that does by what comes.
+func (d *desk) lastBySearch(ctx context.Context, code r4.Coding, n int) ([]hospital.Found[Result], error) {
+	filters := append(coded[*r4.Observation](string(fhir.ObservationCode), []r4.Coding{code}),
+		fhir.ObservationPatient.Is(d.patient), fhir.Newest(fhir.ObservationDate), fhir.Count[*r4.Observation](n))
+	found := verb.Search(ctx, d.f, fhir.For(filters...), func(o *r4.Observation, origin hospital.Origin) bool { return d.isLast(origin, o, code) })
+	var out []hospital.Found[Result]
+	for item, err := range d.shown(ctx, found) {
+		if err != nil {
+			return nil, err
+		}
+		if len(out) > 0 && measured(item.Resource.Observation).After(measured(out[len(out)-1].Resource.Observation)) {
+			return nil, hospital.ErrFilterIgnored
+		}
+		if out = append(out, item); len(out) == n {
+			break
+		}
+	}
+	return out, nil
+}
+
+func (d *desk) isLast(origin hospital.Origin, o *r4.Observation, code r4.Coding) bool {
+	return d.mine(origin, o.Subject) && hasAny(o.Code, []r4.Coding{code})
+}
+
+func (d *desk) lastByOperation(ctx context.Context, code r4.Coding, n int) ([]hospital.Found[Result], error) {
+	text := func(name, value string) r4.ParametersParameter {
+		return r4.ParametersParameter{Name: name, ValueString: value}
+	}
+	answer, resp, err := fhir.Invoke[*r4.Bundle](ctx, d.f, fhir.Operation{Name: "lastn", Type: "Observation", Reads: true, Parameters: &r4.Parameters{
+		Parameter: []r4.ParametersParameter{
+			{Name: "max", ValuePositiveInt: &n}, text("patient", "Patient/"+d.patient), text("code", tokenOf(code)),
+		},
+	}})
+	if err != nil {
+		return nil, err
+	}
+	origin := hospital.OriginOf(resp)
+	return verb.Collect(inTime(d.shown(ctx, func(yield func(hospital.Found[*r4.Observation], error) bool) {
+		for i := range answer.Entry {
+			o, err := r4.As[*r4.Observation](answer.Entry[i].Resource)
+			if err != nil || !d.isLast(origin, o, code) {
+				yield(hospital.Found[*r4.Observation]{}, hospital.ErrFilterIgnored)
+				return
+			}
+			if !yield(hospital.Found[*r4.Observation]{Resource: o, Origin: origin}, nil) {
+				return
+			}
+		}
+	}), NewestFirst), n)
+}
+
+func tokenOf(c r4.Coding) string {
+	if c.System == "" {
+		return c.Code
+	}
+	return fhir.Token(c.System, c.Code)
+}

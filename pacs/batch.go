@@ -1,0 +1,388 @@
+package pacs
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+
+	"github.com/hospital-go/hospital"
+	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/failover"
+	"github.com/hospital-go/hospital/fhir"
+	"github.com/hospital-go/hospital/internal/dicomweb"
+)
+
+// batching is one portion of a Store: a write of its own, which may happen only once
+// per instance.
+type batching struct {
+	*storing
+	store hospital.Op
+	items []*item
+	seen  bool // it has been looked what is there
+}
+
+func (b *batching) run(ctx context.Context) (hospital.Origin, error) {
+	if len(b.open()) == 0 {
+		return hospital.Origin{}, nil // none of them is a DICOM file
+	}
+	b.store.Repeat = hospital.Guarded
+	return hospital.Write(ctx, b.client.client, b.store, "", b.send, b.find, b.opts...)
+}
+
+// open are the items of which it is not known yet what became.
+func (b *batching) open() []*item {
+	var out []*item
+	for _, it := range b.items {
+		if !it.done {
+			out = append(out, it)
+		}
+	}
+	return out
+}
+
+// maxSendings bounds how often the rest of a batch is sent where that is harmless.
+const maxSendings = 3
+
+// send looks what is there and sends the rest. A server that is proved to take an
+// instance once (campus.Contract.UpdateCreate) gets what is still missing at once;
+// for another one the caller waits until a lost request has surely ended.
+func (b *batching) send(ctx context.Context, _ *fhir.Client) (hospital.Origin, error) {
+	var origin hospital.Origin
+	for try := 1; ; try++ {
+		if err := b.look(ctx); err != nil {
+			return origin, err
+		}
+		rest := b.open()
+		if len(rest) == 0 {
+			return origin, b.verify(ctx)
+		}
+		var err error
+		if origin, err = b.post(ctx, rest); err == nil {
+			err = b.settle(ctx)
+		}
+		lost, unknown := dropSpoilt(rest), hospital.CodeOf(err) == hospital.ErrOutcomeUnknown
+		switch {
+		case err == nil:
+			return origin, b.verify(ctx)
+		case unknown && !b.harmless():
+			return origin, err
+		case lost: // the others may do without it
+			try--
+		case !unknown || try == maxSendings:
+			return origin, err
+		}
+	}
+}
+
+// dropSpoilt fails the files by whose fault a request was not sent whole.
+func dropSpoilt(rest []*item) (some bool) {
+	for _, it := range rest {
+		if it.spoilt.Load() && !it.done {
+			it.fail(hospital.Refuse(hospital.ErrInvalidArgument, "the file could not be read to the end it had, or not once more"))
+			some = true
+		}
+	}
+	return some
+}
+
+// find: the act is done when all are there.
+func (b *batching) find(ctx context.Context, _ *fhir.Client) (hospital.Origin, error) {
+	if err := b.look(ctx); err != nil {
+		return hospital.Origin{}, err
+	}
+	if len(b.open()) > 0 {
+		return hospital.Origin{}, hospital.ErrNotFound
+	}
+	return hospital.Origin{}, b.verify(ctx)
+}
+
+// harmless: nobody who may take the write would make two of one instance.
+func (b *batching) harmless() bool {
+	for _, e := range b.client.client.Topology().Endpoints() {
+		if e.System == campus.PACS && e.Writes() && !e.Contract.UpdateCreate {
+			return false
+		}
+	}
+	return true
+}
+
+// look asks which of the items the archive has. What it has before anything was sent is
+// compared with the file; what it has afterwards is ours.
+func (b *batching) look(ctx context.Context) error {
+	first := !b.seen
+	there := map[string]map[string]bool{} // by series
+	for _, it := range b.open() {
+		list, known := there[it.Study+" "+it.Series]
+		if !known {
+			var err error
+			if list, err = b.stored(ctx, it.Study, it.Series); err != nil {
+				return err
+			}
+			there[it.Study+" "+it.Series] = list
+		}
+		switch {
+		case !list[it.UID]:
+		case first, it.doubtful():
+			switch err := b.compare(ctx, it, it.same()); {
+			case hospital.CodeOf(err) == hospital.ErrNotFound:
+				it.fail(hospital.Refuse(hospital.ErrUnexpectedAnswer, "the archive lists the instance and does not have it"))
+			case err != nil:
+				return err
+			}
+		default:
+			it.succeed(StoredNew)
+		}
+	}
+	b.seen = true
+	return nil
+}
+
+// stored are the instances of a series that the archive has.
+func (b *batching) stored(ctx context.Context, study, series string) (map[string]bool, error) {
+	out := map[string]bool{}
+	for found, err := range b.client.instances(ctx, study, series) {
+		if hospital.CodeOf(err) == hospital.ErrNotFound { // nothing of the study
+			return out, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		out[found.Resource.UID] = true
+	}
+	return out, nil
+}
+
+// post sends the rest, as long as it is asked for less.
+func (b *batching) post(ctx context.Context, rest []*item) (hospital.Origin, error) {
+	sources := make([]dicomweb.Source, len(rest))
+	for i, it := range rest {
+		sources[i] = dicomweb.Source{Size: it.Size, Open: it.openOnce}
+	}
+	upload := dicomweb.NewUpload(sources)
+	resp, err := b.client.put(ctx, b.Study, upload)
+	if err != nil {
+		return hospital.Origin{}, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusRequestEntityTooLarge {
+		return b.halves(ctx, rest)
+	}
+	return originOf(resp), b.read(resp, rest)
+}
+
+// halves sends less at once, where the archive takes no more.
+func (b *batching) halves(ctx context.Context, rest []*item) (hospital.Origin, error) {
+	if len(rest) == 1 {
+		rest[0].fail(hospital.Refuse(hospital.ErrTooLarge, "the archive does not take files of this size"))
+		return hospital.Origin{}, nil
+	}
+	if origin, err := b.post(ctx, rest[:len(rest)/2]); err != nil {
+		return origin, err
+	}
+	return b.post(ctx, rest[len(rest)/2:])
+}
+
+// put is the request. The engine sends it elsewhere only if nothing of it was executed:
+// what of a lost one arrived is looked up first.
+func (c *Client) put(ctx context.Context, study string, upload *dicomweb.Upload) (*http.Response, error) {
+	path := "/studies"
+	if study != "" {
+		path = dicomweb.Path(study, "", "")
+	}
+	body, err := upload.Open()
+	if err != nil {
+		return nil, err
+	}
+	req := &http.Request{
+		Method: http.MethodPost, URL: &url.URL{Path: path}, Body: body, GetBody: upload.Open, ContentLength: upload.Length(),
+		Header: http.Header{"Accept": {acceptJSON}, "Content-Type": {upload.ContentType()}},
+	}
+	return c.client.Exchange(ctx, hospital.Exchange{
+		Template: "store", Repeat: hospital.Unsafe, Class: hospital.Bulk, Upload: true, Classify: classifyStore,
+	}, req)
+}
+
+// classifyStore: an answer that lists instances is one at 400 and 409 too, whatever its
+// Content-Type says.
+func classifyStore(call *failover.Call, resp *http.Response, body []byte) failover.Verdict {
+	v := failover.ClassifyHTTP(call, resp, body)
+	var said Dataset
+	switch listed := said.UnmarshalJSON(body) == nil && listsInstances(said); {
+	case v.Outcome == failover.Committed && !listed: // a gateway's success, or nobody's
+		return failover.Verdict{Outcome: failover.Unknown, Fault: failover.FaultForeign}
+	case v.Outcome == failover.Rejected && listed:
+		return failover.Verdict{Outcome: failover.Committed}
+	}
+	return v
+}
+
+func listsInstances(d Dataset) bool {
+	_, stored := d[dicomweb.TagReferencedSOPSequence]
+	_, failed := d[dicomweb.TagFailedSOPSequence]
+	return stored || failed
+}
+
+// read takes from the answer what became of each. What it does not name is not stored,
+// until a look shows otherwise.
+func (b *batching) read(resp *http.Response, rest []*item) error {
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	var said Dataset
+	if said.UnmarshalJSON(data) != nil || !listsInstances(said) {
+		for _, it := range rest {
+			it.fail(refused(resp.StatusCode))
+		}
+		return nil
+	}
+	stored := byUID(said.Items(dicomweb.TagReferencedSOPSequence))
+	failed := byUID(said.Items(dicomweb.TagFailedSOPSequence))
+	for _, it := range rest {
+		if d, ok := failed[it.UID]; ok {
+			it.Reason = reason(d, dicomweb.TagFailureReason)
+			it.fail(hospital.Refuse(hospital.ErrRefused, "the archive refused the instance; see Stored.Reason"))
+			continue
+		}
+		d, ok := stored[it.UID]
+		if !ok {
+			it.fail(errUnnamed)
+			continue
+		}
+		switch it.Reason = reason(d, dicomweb.TagWarningReason); {
+		case it.wasThere():
+			it.fail(errUnnamed)
+		case it.Reason != 0:
+			it.succeed(StoredCoerced)
+		default:
+			it.succeed(StoredNew)
+		}
+	}
+	return nil
+}
+
+var errUnnamed = hospital.Refuse(hospital.ErrRefused, "the archive does not say that it stored the instance")
+
+func byUID(items []Dataset) map[string]Dataset {
+	out := map[string]Dataset{}
+	for _, d := range items {
+		out[d.Text(dicomweb.TagReferencedSOPInstanceUID)] = d
+	}
+	return out
+}
+
+func reason(d Dataset, tag Tag) uint16 {
+	n, _ := d.Int(tag)
+	return uint16(max(0, min(n, 0xffff))) //nolint:gosec // bounded
+}
+
+// Reasons that say that the instance, or another of its UID, is there already.
+const (
+	duplicateInstance = 0x0111
+	alreadyStored     = 0xB00E
+)
+
+func (it *item) wasThere() bool { return it.Reason == duplicateInstance || it.Reason == alreadyStored }
+
+func (it *item) doubtful() bool { return it.wasThere() || errors.Is(it.Err, errUnnamed) }
+
+// same is what it means that the archive has these very bytes.
+func (it *item) same() StoreOutcome {
+	if errors.Is(it.Err, errUnnamed) && !it.wasThere() {
+		return StoredNew
+	}
+	return StoredBefore
+}
+
+// settle looks at those of which the archive said no good: one that is there already is
+// compared, one that it forgot to name may be there.
+func (b *batching) settle(ctx context.Context) error {
+	for _, it := range b.items {
+		if !it.doubtful() || it.Outcome != NotStored {
+			continue
+		}
+		was := it.Err
+		it.done = false // should the look fail
+		switch err := b.compare(ctx, it, it.same()); {
+		case hospital.CodeOf(err) == hospital.ErrNotFound, hospital.CodeOf(it.Err) == hospital.ErrInvalidArgument: // a broken file was sent
+			it.fail(was)
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+// verify reads back what was stored now.
+func (b *batching) verify(ctx context.Context) error {
+	for _, it := range b.items {
+		if !b.Verify || (it.Outcome != StoredNew && it.Outcome != StoredCoerced) {
+			continue
+		}
+		switch err := b.compare(ctx, it, it.Outcome); {
+		case hospital.CodeOf(err) == hospital.ErrNotFound:
+			it.fail(hospital.Refuse(hospital.ErrRefused, "the archive said that it stored the instance, and does not have it"))
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+// compare reads an instance back: the same bytes are same, the same pixels were coerced,
+// anything else is another's.
+func (b *batching) compare(ctx context.Context, it *item, same StoreOutcome) error {
+	ours, err := it.digest()
+	if err != nil {
+		it.fail(err)
+		return nil //nolint:nilerr // the file's fault is told with the file
+	}
+	theirs, err := b.client.digest(ctx, it.Stored)
+	switch {
+	case err != nil:
+		return err
+	case theirs.File == ours.File:
+		it.succeed(same)
+	case theirs.HasPixels && ours.HasPixels && theirs.Pixels == ours.Pixels && theirs.Head.TransferSyntax == ours.Head.TransferSyntax &&
+		(same != StoredBefore || theirs.Head.PatientID == ours.Head.PatientID): // who it is of changes only by the archive's own word
+		it.succeed(StoredCoerced)
+	default:
+		it.fail(hospital.Refuse(hospital.ErrConflict, "the archive has another file with this SOP Instance UID"))
+	}
+	return nil
+}
+
+func (it *item) digest() (dicomweb.Digest, error) {
+	r, err := it.Open()
+	if err != nil {
+		return dicomweb.Digest{}, hospital.Refuse(hospital.ErrInvalidArgument, "the file cannot be opened")
+	}
+	defer r.Close()
+	d, err := dicomweb.Sum(r)
+	if err != nil {
+		return d, hospital.Refuse(hospital.ErrInvalidArgument, "not a whole DICOM file")
+	}
+	return d, nil
+}
+
+// digest reads an instance as the archive has it.
+func (c *Client) digest(ctx context.Context, s Stored) (dicomweb.Digest, error) {
+	var sum dicomweb.Digest
+	d := &download{
+		client: c, left: map[string]ref{}, came: map[string]bool{},
+		Retrieval: Retrieval{Study: s.Study, Series: s.Series, Instance: s.UID, MaxInstance: defaultMaxInstance},
+	}
+	var failure error
+	d.yield = func(found hospital.Found[*Instance], _ error) bool {
+		sum, failure = dicomweb.Sum(found.Resource)
+		return failure == nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer d.end(cancel)
+	if err := d.run(ctx); err != nil {
+		return sum, err
+	}
+	return sum, settled(failure)
+}

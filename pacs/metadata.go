@@ -1,0 +1,96 @@
+package pacs
+
+import (
+	"context"
+	"iter"
+	"net/http"
+
+	"github.com/hospital-go/hospital"
+	"github.com/hospital-go/hospital/fhir"
+	"github.com/hospital-go/hospital/internal/dicomweb"
+	"github.com/hospital-go/hospital/internal/verb"
+)
+
+// Metadata (影像元数据) yields the attributes of the instances of a study, of one of its
+// series or of one instance, without their bulk data (PS3.18 section 10.4.1.1.2), one
+// data set at a time. An answer that is cut is asked for again elsewhere, and what was
+// shown is not shown twice. Instances of another study are hospital.ErrUnexpectedAnswer.
+// Numbers are as the archive writes them in JSON, which may not be as in the file.
+func (c *Client) Metadata(ctx context.Context, study, series, instance string, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[Dataset], error] {
+	return hospital.Stream(ctx, c.client, op("Metadata", hospital.Bulk), func(ctx context.Context, _ *fhir.Client) iter.Seq2[hospital.Found[Dataset], error] {
+		if err := checkUIDs(study, series, instance); err != nil {
+			return verb.Fail[Dataset](err)
+		}
+		m := &metadata{client: c, study: study, series: series, instance: instance, shown: map[string]bool{}}
+		return m.all(ctx)
+	}, opts...)
+}
+
+// metadata is the progress of a Metadata.
+type metadata struct {
+	client                  *Client
+	study, series, instance string
+	shown                   map[string]bool
+}
+
+func (m *metadata) all(ctx context.Context) iter.Seq2[hospital.Found[Dataset], error] {
+	return func(yield func(hospital.Found[Dataset], error) bool) {
+		var again error
+		for range maxTries {
+			resp, err := m.client.ask(ctx, asking{
+				template: "retrieve metadata", path: dicomweb.Path(m.study, m.series, m.instance) + "/metadata", accept: acceptJSON,
+				class: hospital.Bulk, stream: true, fits: isJSON, again: again,
+			})
+			more := true
+			if err == nil {
+				more, err = m.show(resp, yield)
+			}
+			broke := false
+			if again, broke = cut(resp, err); resp != nil {
+				_ = resp.Body.Close()
+			}
+			switch {
+			case resp != nil && broke:
+				continue
+			case err != nil:
+				yield(hospital.Found[Dataset]{}, settled(err))
+				return
+			case more && len(m.shown) == 0:
+				yield(hospital.Found[Dataset]{}, hospital.ErrNotFound)
+				return
+			}
+			return
+		}
+		yield(hospital.Found[Dataset]{}, hospital.ErrIncomplete)
+	}
+}
+
+// maxInstances bounds the instances of one study.
+const maxInstances = maxPages * pageSize
+
+// show yields what comes and was not shown yet; more is false when nobody wants more.
+func (m *metadata) show(resp *http.Response, yield func(hospital.Found[Dataset], error) bool) (more bool, err error) {
+	origin := originOf(resp)
+	for d, err := range dicomweb.DecodeArray(resp.Body, maxElement, maxInstances) {
+		if err != nil {
+			return true, err
+		}
+		uid := d.Text(dicomweb.TagSOPInstanceUID)
+		switch {
+		case !m.meant(d, uid):
+			return true, hospital.Refuse(hospital.ErrUnexpectedAnswer, "an instance of another study or series")
+		case m.shown[uid]:
+			continue
+		}
+		m.shown[uid] = true
+		if !yield(hospital.Found[Dataset]{Resource: d, Origin: origin}, nil) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func (m *metadata) meant(d Dataset, uid string) bool {
+	return dicomweb.ValidUID(uid) && d.Text(dicomweb.TagStudyInstanceUID) == m.study && within(d, m.study, m.series) == nil &&
+		(m.instance == "" || uid == m.instance)
+}

@@ -1,0 +1,92 @@
+package pacs
+
+import (
+	"context"
+	"iter"
+	"slices"
+
+	"github.com/hospital-go/hospital"
+	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/fhir"
+	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/internal/order"
+	"github.com/hospital-go/hospital/internal/verb"
+)
+
+// OrderRequest (检查申请) is an imaging order to be placed. Its Number is the accession
+// number: at most 16 characters, issued and stored by the caller first. Patient and Items
+// are required; Priority is routine, urgent, asap or stat; Encounter and Requester are
+// numbers, not logical ids.
+type OrderRequest = order.Request
+
+// OrderItem is one examination that is asked for: its Code and, where it matters, the
+// BodySite.
+type OrderItem = order.Wanted
+
+// Order is what one accession number names: its Number, and its Items by line.
+type Order = order.Order
+
+// maxAccession is what DICOM has room for (VR SH, PS3.5 section 6.2).
+const maxAccession = 16
+
+// Order (检查申请) places an order with all its items in one transaction. It may be
+// repeated with the same Number, after a crash too, and happens once.
+// hospital.ErrNumberReused when Number names an order of another patient, of other
+// items, or one that was cancelled.
+func (c *Client) Order(ctx context.Context, r OrderRequest, opts ...hospital.WriteOption) (hospital.Found[Order], error) {
+	if len(r.Number) > maxAccession {
+		return hospital.Found[Order]{}, &hospital.Error{
+			Code: hospital.ErrInvalidArgument, Op: "pacs.Order", System: c.ris, Reason: "an accession number has at most 16 characters",
+		}
+	}
+	return c.orders.Place(ctx, r, opts...)
+}
+
+// CancelOrder (取消申请) cancels every item of an order that still stands, in one
+// transaction. Cancelling again is success. Once an item was performed or reported on it
+// is hospital.ErrRefused.
+func (c *Client) CancelOrder(ctx context.Context, number string, patient campus.PatientID, opts ...hospital.WriteOption) (hospital.Found[Order], error) {
+	return c.orders.Cancel(ctx, number, patient, opts...)
+}
+
+// OrderOf (查申请) reads the order of an accession number, for this patient:
+// hospital.ErrNotFound when there is none, hospital.ErrWrongPatient when it is somebody
+// else's.
+func (c *Client) OrderOf(ctx context.Context, number string, patient campus.PatientID, opts ...hospital.ReadOption) (hospital.Found[Order], error) {
+	return c.orders.Find(ctx, number, patient, opts...)
+}
+
+// OrderQuery chooses orders of a patient by when they were ordered, [From, To).
+type OrderQuery = order.Query
+
+// Orders (申请列表) yields a patient's imaging orders, the latest first, cancelled ones
+// too. It may be asked across campuses.
+func (c *Client) Orders(ctx context.Context, q OrderQuery, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[Order], error] {
+	return c.orders.List(ctx, q, opts...)
+}
+
+// errReported: what was reported on was performed.
+var errReported = hospital.Refuse(hospital.ErrRefused, "an item of the order was reported on already")
+
+// begun refuses to cancel items on which there is a report.
+func (c *Client) begun(ctx context.Context, f *fhir.Client, patient string, items []order.Item) error {
+	for _, item := range items {
+		q := fhir.For(fhir.DiagnosticReportOrder.Is(item.Resource.ID))
+		reports := verb.Search(ctx, f, q, func(r *r4.DiagnosticReport, o hospital.Origin) bool {
+			return c.client.Names(o, r.Subject, "Patient", patient) && slices.ContainsFunc(r.BasedOn, func(ref r4.Reference) bool {
+				return c.client.Names(o, &ref, "ServiceRequest", item.Resource.ID)
+			})
+		})
+		for _, err := range verb.Only(reports, standing) {
+			if err != nil {
+				return err
+			}
+			return errReported
+		}
+	}
+	return nil
+}
+
+func standing(r *r4.DiagnosticReport) bool {
+	return r.Status != r4.DiagnosticReportStatusEnteredInError && r.Status != r4.DiagnosticReportStatusCancelled
+}

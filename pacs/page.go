@@ -1,0 +1,127 @@
+package pacs
+
+import (
+	"context"
+	"iter"
+	"net/http"
+
+	"github.com/hospital-go/hospital"
+	"github.com/hospital-go/hospital/internal/dicomweb"
+)
+
+const (
+	// pageSize is how many matches are asked for at once.
+	pageSize = 200
+	// maxPages bounds a search.
+	maxPages = 5000
+)
+
+// search yields what a search finds, page by page until one is empty: servers may send
+// fewer than asked for without saying that there are more. unique is the attribute by
+// which matches differ.
+func (c *Client) search(ctx context.Context, template, path string, s dicomweb.Search, unique Tag) iter.Seq2[hospital.Found[Dataset], error] {
+	return func(yield func(hospital.Found[Dataset], error) bool) {
+		p := &paging{client: c, template: template, path: path, search: s, unique: unique, seen: map[string]bool{}}
+		for range maxPages {
+			page, err := p.next(ctx)
+			if err != nil {
+				yield(hospital.Found[Dataset]{}, err)
+				return
+			}
+			for _, d := range page {
+				if !yield(hospital.Found[Dataset]{Resource: d, Origin: p.origin}, nil) {
+					return
+				}
+			}
+			if p.ended {
+				return
+			}
+		}
+		yield(hospital.Found[Dataset]{}, hospital.ErrPageLost)
+	}
+}
+
+// paging is the way through a search.
+type paging struct {
+	client         *Client
+	template, path string
+	search         dicomweb.Search
+	unique         Tag
+	seen           map[string]bool // by UID and patient
+	whose          string          // all of it, below a study
+	origin         hospital.Origin
+	offset         int
+	ended          bool
+}
+
+// next is the next page without what came before. Pages count in one store: another
+// one may have another order.
+func (p *paging) next(ctx context.Context) ([]Dataset, error) {
+	if p.offset > 0 {
+		ctx = hospital.SameStore(ctx, p.origin)
+	}
+	p.search.Limit, p.search.Offset = pageSize, p.offset
+	resp, err := p.client.ask(ctx, asking{
+		template: p.template, path: p.path, query: p.search.Query(), accept: acceptJSON, class: hospital.List, empty: true, fits: isJSON,
+	})
+	if err != nil {
+		return nil, p.noRoute(err)
+	}
+	p.origin = originOf(resp)
+	page, err := datasets(resp, maxPages*pageSize-p.offset)
+	if err != nil {
+		return nil, err
+	}
+	fresh, err := p.fresh(page)
+	if err != nil {
+		return nil, err
+	}
+	p.offset += len(page)
+	switch {
+	case len(page) == 0, len(fresh) == 0 && len(page) != pageSize: // the end, or all there is once more
+		p.ended = true
+	case len(fresh) == 0: // a full page that was here before: the offset is ignored
+		return nil, hospital.ErrFilterIgnored
+	}
+	return fresh, nil
+}
+
+// fresh drops what was shown before: pages shift when something new comes. What
+// archives hold of two people under one UID, after a wrong store, comes once for each;
+// below a study that is nobody's.
+func (p *paging) fresh(page []Dataset) ([]Dataset, error) {
+	var out []Dataset
+	for _, d := range page {
+		id, whose := d.Text(p.unique), d.Text(dicomweb.TagPatientID)+"|"+d.Text(dicomweb.TagIssuerOfPatientID)
+		switch {
+		case !dicomweb.ValidUID(id):
+			return nil, hospital.Refuse(hospital.ErrUnexpectedAnswer, "a match without UID")
+		case p.path != "/studies" && !p.same(whose):
+			return nil, errTwoPatients
+		case !p.seen[id+" "+whose]:
+			p.seen[id+" "+whose] = true
+			out = append(out, d)
+		}
+	}
+	return out, nil
+}
+
+var errTwoPatients = hospital.Refuse(hospital.ErrUnexpectedAnswer, "one UID under two patients; have the archive corrected")
+
+// same: is it the patient of what came before? A server may leave out who it is.
+func (p *paging) same(whose string) bool {
+	if p.whose == "" && whose != "|" {
+		p.whose = whose
+	}
+	return whose == "|" || whose == p.whose
+}
+
+// noRoute: a search that finds nothing says so with an empty answer. 404 means that the
+// server does not know the route, which must not be taken for an absence; below a
+// study it may mean that there is no such study.
+func (p *paging) noRoute(err error) error {
+	if hospital.CodeOf(err) == hospital.ErrNotFound && p.path == "/studies" {
+		return &hospital.Error{Code: hospital.ErrUnexpectedAnswer, Status: http.StatusNotFound, Reason: "the archive does not know the search"}
+	}
+	return err
+}
