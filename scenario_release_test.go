@@ -165,8 +165,8 @@ func TestScenario27_GreyRelease(t *testing.T) {
 		noticed        time.Duration
 	}{
 		"by an operator": {
-			drain:   func(s *stage) { assert.Equal(s.t, 9, s.client.Drain(envA)) },
-			restore: func(s *stage) { assert.Equal(s.t, 9, s.client.Restore(envA)) },
+			drain:   func(s *stage) { assert.Equal(s.t, 15, s.client.Drain(envA)) },
+			restore: func(s *stage) { assert.Equal(s.t, 15, s.client.Restore(envA)) },
 		},
 		"by a balancer": { // it says so, and closes what answers
 			drain: func(s *stage) {
