@@ -207,7 +207,7 @@ func TestScenario11_NobodyHasTheRest(t *testing.T) {
 		var missing *pacs.MissingError
 		require.ErrorAs(t, err, &missing)
 		assert.Len(t, missing.Instances, 10-len(got.digests))
-		assert.Positive(t, len(got.digests))
+		assert.NotEmpty(t, got.digests)
 		assert.Subset(t, study.Series[0].SOPs, missing.Instances)
 		s.silent(err.Error())
 	})

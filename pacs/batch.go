@@ -275,7 +275,7 @@ func byUID(items []Dataset) map[string]Dataset {
 
 func reason(d Dataset, tag Tag) uint16 {
 	n, _ := d.Int(tag)
-	return uint16(max(0, min(n, 0xffff))) //nolint:gosec // bounded
+	return uint16(max(0, min(n, 0xffff)))
 }
 
 // Reasons that say that the instance, or another of its UID, is there already.
@@ -296,93 +296,3 @@ func (it *item) same() StoreOutcome {
 	return StoredBefore
 }
 
-// settle looks at those of which the archive said no good: one that is there already is
-// compared, one that it forgot to name may be there.
-func (b *batching) settle(ctx context.Context) error {
-	for _, it := range b.items {
-		if !it.doubtful() || it.Outcome != NotStored {
-			continue
-		}
-		was := it.Err
-		it.done = false // should the look fail
-		switch err := b.compare(ctx, it, it.same()); {
-		case hospital.CodeOf(err) == hospital.ErrNotFound, hospital.CodeOf(it.Err) == hospital.ErrInvalidArgument: // a broken file was sent
-			it.fail(was)
-		case err != nil:
-			return err
-		}
-	}
-	return nil
-}
-
-// verify reads back what was stored now.
-func (b *batching) verify(ctx context.Context) error {
-	for _, it := range b.items {
-		if !b.Verify || (it.Outcome != StoredNew && it.Outcome != StoredCoerced) {
-			continue
-		}
-		switch err := b.compare(ctx, it, it.Outcome); {
-		case hospital.CodeOf(err) == hospital.ErrNotFound:
-			it.fail(hospital.Refuse(hospital.ErrRefused, "the archive said that it stored the instance, and does not have it"))
-		case err != nil:
-			return err
-		}
-	}
-	return nil
-}
-
-// compare reads an instance back: the same bytes are same, the same pixels were coerced,
-// anything else is another's.
-func (b *batching) compare(ctx context.Context, it *item, same StoreOutcome) error {
-	ours, err := it.digest()
-	if err != nil {
-		it.fail(err)
-		return nil //nolint:nilerr // the file's fault is told with the file
-	}
-	theirs, err := b.client.digest(ctx, it.Stored)
-	switch {
-	case err != nil:
-		return err
-	case theirs.File == ours.File:
-		it.succeed(same)
-	case theirs.HasPixels && ours.HasPixels && theirs.Pixels == ours.Pixels && theirs.Head.TransferSyntax == ours.Head.TransferSyntax &&
-		(same != StoredBefore || theirs.Head.PatientID == ours.Head.PatientID): // who it is of changes only by the archive's own word
-		it.succeed(StoredCoerced)
-	default:
-		it.fail(hospital.Refuse(hospital.ErrConflict, "the archive has another file with this SOP Instance UID"))
-	}
-	return nil
-}
-
-func (it *item) digest() (dicomweb.Digest, error) {
-	r, err := it.Open()
-	if err != nil {
-		return dicomweb.Digest{}, hospital.Refuse(hospital.ErrInvalidArgument, "the file cannot be opened")
-	}
-	defer r.Close()
-	d, err := dicomweb.Sum(r)
-	if err != nil {
-		return d, hospital.Refuse(hospital.ErrInvalidArgument, "not a whole DICOM file")
-	}
-	return d, nil
-}
-
-// digest reads an instance as the archive has it.
-func (c *Client) digest(ctx context.Context, s Stored) (dicomweb.Digest, error) {
-	var sum dicomweb.Digest
-	d := &download{
-		client: c, left: map[string]ref{}, came: map[string]bool{},
-		Retrieval: Retrieval{Study: s.Study, Series: s.Series, Instance: s.UID, MaxInstance: defaultMaxInstance},
-	}
-	var failure error
-	d.yield = func(found hospital.Found[*Instance], _ error) bool {
-		sum, failure = dicomweb.Sum(found.Resource)
-		return failure == nil
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer d.end(cancel)
-	if err := d.run(ctx); err != nil {
-		return sum, err
-	}
-	return sum, settled(failure)
-}

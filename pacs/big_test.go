@@ -45,7 +45,7 @@ func peak(f func()) int64 {
 	f()
 	close(stop)
 	watching.Wait()
-	return int64(most) - int64(idle.HeapInuse) //nolint:gosec // never that much
+	return int64(most) - int64(idle.HeapInuse)
 }
 
 // bigStudy puts a study of two instances into the archive.

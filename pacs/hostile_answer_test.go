@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -296,6 +297,7 @@ func TestInstanceLargerThanAllowed(t *testing.T) {
 		"that says so":       wireSized(files[0], large, files[2]),
 		"that does not":      wireParts(files[0], large, files[2]),
 		"that has no end":    {media: wireMultipart, body: body, endless: repeated("pixels")},
+		"that came already":  {media: wireMultipart, body: slices.Concat(wireParts(files[0]).body[:len(wireParts(files[0]).body)-len(wireClose)], wirePart(wirePartHead, files[0].data)), endless: repeated("pixels")},
 		"of no end, in vain": {media: wireMultipart, framing: wireLength, body: body, endless: repeated("pixels")},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -54,12 +54,6 @@ func (w *wire) spoilt(files []wireFile, f wireFraming, spoil func(*http.Request,
 	}
 }
 
-// A byte at which mime/multipart hands out the delimiter as if it were the file's: that
-// makes the other copy look different, which is an honest refusal.
-func dashAtEnd(files []wireFile, n int) bool {
-	return bytes.HasSuffix(wireParts(files...).body[:n], []byte("--"+wireBoundary+"-"))
-}
-
 func TestStudyCutAtEveryByteIsMadeWhole(t *testing.T) {
 	t.Parallel()
 	files := wireFiles(2, 1)
@@ -67,10 +61,6 @@ func TestStudyCutAtEveryByteIsMadeWhole(t *testing.T) {
 		w.spoilt(files, f, cutAt(n))
 		w.with(func(c *pacs.Client) {
 			got := wireFetch(w.t, c, pacs.Retrieval{Study: wireStudy})
-			if dashAtEnd(files, n) && got.err != nil {
-				assert.ErrorIs(w.t, got.err, hospital.ErrIncomplete)
-				return
-			}
 			got.all(w.t, files, fmt.Sprint("cut at ", n))
 		})
 	})
@@ -97,10 +87,6 @@ func TestStudyCutAtEveryByteIsNoSuccess(t *testing.T) {
 				})
 				w.with(func(c *pacs.Client) {
 					got := wireFetch(w.t, c, pacs.Retrieval{Study: wireStudy})
-					if dashAtEnd(files, n) {
-						assert.Subset(w.t, []string{files[0].instance, files[1].instance}, got.order)
-						return
-					}
 					got.sound(w.t, files, fmt.Sprint("cut at ", n))
 				})
 			})
@@ -120,8 +106,6 @@ func TestSeriesBesideEachOtherCutAtEveryByte(t *testing.T) {
 					w.with(func(c *pacs.Client) {
 						got := wireFetch(w.t, c, pacs.Retrieval{Study: wireStudy, Parallel: 3})
 						switch {
-						case dashAtEnd(files[:1], n):
-							assert.Subset(w.t, []string{files[0].instance, files[1].instance, files[2].instance}, got.order)
 						case sites == 2:
 							got.all(w.t, files, fmt.Sprint("cut at ", n))
 							assert.Equal(w.t, []string{files[0].instance, files[1].instance, files[2].instance}, got.order)
@@ -176,8 +160,6 @@ func TestInstanceCutAtEveryByte(t *testing.T) {
 				w.with(func(c *pacs.Client) {
 					got := wireFetch(w.t, c, one)
 					switch {
-					case dashAtEnd([]wireFile{file}, n):
-						assert.True(w.t, got.err != nil || bytes.Equal(got.whole[file.instance], file.data))
 					case sites == 2:
 						got.all(w.t, []wireFile{file}, fmt.Sprint("cut at ", n))
 					default:

@@ -142,11 +142,14 @@ func TestStoreOfOneShot(t *testing.T) {
 }
 
 // slow hands out a little at a time.
-type slow struct{ r io.Reader }
+type slow struct {
+	r    io.Reader
+	step int
+}
 
 func (s slow) Read(p []byte) (int, error) {
 	past(time.Second)
-	return s.r.Read(p[:min(len(p), 50)])
+	return s.r.Read(p[:min(len(p), s.step)])
 }
 
 // A request that was given up while its body waits for the source must not take bytes
@@ -171,7 +174,7 @@ func TestStoreOfSlowOneShot(t *testing.T) {
 					}
 					w.both(s)
 					w.with(func(c *pacs.Client) {
-						got, err := wirePut(w.t.Context(), w.t, c, []pacs.File{pacs.Reader(slow{bytes.NewReader(file.data)}, size)}, pacs.Upload{})
+						got, err := wirePut(w.t.Context(), w.t, c, []pacs.File{pacs.Reader(slow{bytes.NewReader(file.data), 50}, size)}, pacs.Upload{})
 						require.NoError(w.t, err)
 						assert.Equal(w.t, []string{"stored"}, wireOutcomes(got))
 						s.once(w.t, []wireFile{file}, fmt.Sprint("dropped at ", n))
@@ -180,4 +183,57 @@ func TestStoreOfSlowOneShot(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Beyond what is remembered of it a file is sent once, or not at all: never with a hole.
+func TestStoreOfLargeSlowOneShot(t *testing.T) {
+	t.Parallel()
+	file := newWireFile(wireStudy, wireStudy+".1", wireStudy+".9.1", strings.Repeat("pixels, and", 130_000))
+	for _, size := range []int64{int64(len(file.data)), -1} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			t.Parallel()
+			onWire(t, 2, func(w *wire) {
+				for n := 1_000_000; n < 1_250_000; n += 25_000 {
+					s, dropped := &wireStore{}, false
+					s.refuse = func(r *http.Request) *wireAnswer {
+						if dropped {
+							return nil
+						}
+						dropped = true
+						_, _ = io.CopyN(io.Discard, r.Body, int64(n))
+						return &wireAnswer{drop: true}
+					}
+					w.both(s)
+					w.with(func(c *pacs.Client) {
+						got, err := wirePut(w.t.Context(), w.t, c, []pacs.File{pacs.Reader(slow{bytes.NewReader(file.data), 30_000}, size)}, pacs.Upload{})
+						require.NoError(w.t, err)
+						if got[0].Err != nil {
+							require.ErrorIs(w.t, got[0].Err, hospital.ErrInvalidArgument)
+							assert.Empty(w.t, s.files)
+							return
+						}
+						s.once(w.t, []wireFile{file}, fmt.Sprint("dropped at ", n))
+					})
+				}
+			})
+		})
+	}
+}
+
+// A request that was given up may go on reading; only the one after it gets anything.
+func TestReaderIsForWhoOpenedLast(t *testing.T) {
+	t.Parallel()
+	const text = "what can be read once"
+	f := pacs.Reader(strings.NewReader(text), -1)
+	first, err := f.Open()
+	require.NoError(t, err)
+	_, err = io.ReadFull(first, make([]byte, 5))
+	require.NoError(t, err)
+	second, err := f.Open()
+	require.NoError(t, err)
+	_, err = first.Read(make([]byte, 5))
+	require.ErrorIs(t, err, hospital.ErrInvalidArgument)
+	all, err := io.ReadAll(second)
+	require.NoError(t, err)
+	assert.Equal(t, text, string(all))
 }

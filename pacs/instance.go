@@ -16,6 +16,7 @@ type answer struct {
 	resp   *http.Response
 	parts  *dicomweb.Parts
 	odd    error // of a part that is no DICOM file
+	length int64 // of the part that came last, -1 where it does not say
 	closed bool
 }
 
@@ -69,6 +70,7 @@ func (a *answer) next() (dicomweb.Head, io.Reader, error) {
 		if part.MediaType != "application/dicom" {
 			return dicomweb.Head{}, nil, hospital.Refuse(hospital.ErrUnexpectedAnswer, "a part that is no DICOM file")
 		}
+		a.length = part.Length
 		head, prefix, err := dicomweb.ReadHead(part)
 		if !errors.Is(err, dicomweb.ErrInvalid) {
 			return head, &replay{prefix, part}, err
@@ -141,8 +143,11 @@ func (d *download) instance(ctx context.Context, h dicomweb.Head, a *answer, bod
 	}
 }
 
-// fits: is it of what was asked for?
-func (d *download) fits(h dicomweb.Head, want ref) error {
+// fits: is it of what was asked for, and no larger than allowed?
+func (d *download) fits(a *answer, h dicomweb.Head, want ref) error {
+	if a.length > d.MaxInstance {
+		return errLarge
+	}
 	if h.Study != d.Study || (d.Series != "" && h.Series != d.Series) || (d.Instance != "" && h.SOPInstance != d.Instance) ||
 		(want.series != "" && h.Series != want.series) || (want.instance != "" && h.SOPInstance != want.instance) {
 		return hospital.Refuse(hospital.ErrUnexpectedAnswer, "an instance of another study or series")
@@ -169,9 +174,9 @@ func (in *Instance) Read(p []byte) (int, error) {
 		if err == nil {
 			continue
 		}
-		again, broke := cut(in.answer.resp, err)
+		broke, again := cut(in.answer.resp, err)
 		if errors.Is(err, dicomweb.ErrInvalid) { // of another length than it said: a boundary inside
-			again, broke = brokenOff(in.answer.resp)
+			broke, again = brokenOff(in.answer.resp)
 		}
 		if broke {
 			err = in.resume(again)
@@ -198,11 +203,13 @@ func (in *Instance) whole() error {
 	}
 }
 
+var errLarge = hospital.Refuse(hospital.ErrTooLarge, "an instance is larger than Retrieval.MaxInstance")
+
 func (in *Instance) count(p []byte) {
 	_, _ = in.sum.Write(p)
 	in.read += int64(len(p))
 	if in.read > in.download.MaxInstance {
-		in.failure = hospital.Refuse(hospital.ErrTooLarge, "an instance is larger than Retrieval.MaxInstance")
+		in.failure = errLarge
 		return
 	}
 	in.download.tell(int64(len(p)))
@@ -222,8 +229,8 @@ func (in *Instance) resume(again error) error {
 		if err = in.skip(a); err == nil {
 			return nil
 		}
-		broke := false
-		if again, broke = cut(a.resp, err); !broke {
+		var broke bool
+		if broke, again = cut(a.resp, err); !broke {
 			return err
 		}
 	}
@@ -239,7 +246,7 @@ func (in *Instance) skip(a *answer) error {
 	if err != nil {
 		return err
 	}
-	if err := in.download.fits(head, ref{in.Series, in.UID}); err != nil {
+	if err := in.download.fits(a, head, ref{in.Series, in.UID}); err != nil {
 		return err
 	}
 	in.SOPClass, in.TransferSyntax, in.origin = head.SOPClass, head.TransferSyntax, originOf(a.resp)

@@ -35,34 +35,34 @@ type metadata struct {
 
 func (m *metadata) all(ctx context.Context) iter.Seq2[hospital.Found[Dataset], error] {
 	return func(yield func(hospital.Found[Dataset], error) bool) {
-		var again error
+		broke, again, err := true, error(nil), error(hospital.ErrIncomplete)
 		for range maxTries {
-			resp, err := m.client.ask(ctx, asking{
-				template: "retrieve metadata", path: dicomweb.Path(m.study, m.series, m.instance) + "/metadata", accept: acceptJSON,
-				class: hospital.Bulk, stream: true, fits: isJSON, again: again,
-			})
-			more := true
-			if err == nil {
-				more, err = m.show(resp, yield)
+			if broke, again, err = m.try(ctx, again, yield); !broke {
+				break
 			}
-			broke := false
-			if again, broke = cut(resp, err); resp != nil {
-				_ = resp.Body.Close()
-			}
-			switch {
-			case resp != nil && broke:
-				continue
-			case err != nil:
-				yield(hospital.Found[Dataset]{}, settled(err))
-				return
-			case more && len(m.shown) == 0:
-				yield(hospital.Found[Dataset]{}, hospital.ErrNotFound)
-				return
-			}
-			return
 		}
-		yield(hospital.Found[Dataset]{}, hospital.ErrIncomplete)
+		if err != nil {
+			yield(hospital.Found[Dataset]{}, settled(err))
+		}
 	}
+}
+
+// try asks once. broke says that the answer broke off, so that it may be tried again.
+func (m *metadata) try(ctx context.Context, again error, yield func(hospital.Found[Dataset], error) bool) (broke bool, next, err error) {
+	resp, err := m.client.ask(ctx, asking{
+		template: "retrieve metadata", path: dicomweb.Path(m.study, m.series, m.instance) + "/metadata", accept: acceptJSON,
+		class: hospital.Bulk, stream: true, fits: isJSON, again: again,
+	})
+	if err != nil {
+		return false, nil, err
+	}
+	defer resp.Body.Close()
+	more, err := m.show(resp, yield)
+	broke, next = cut(resp, err)
+	if err == nil && more && len(m.shown) == 0 {
+		err = hospital.ErrNotFound
+	}
+	return broke, next, err
 }
 
 // maxInstances bounds the instances of one study.

@@ -78,9 +78,9 @@ func (p *paging) next(ctx context.Context) ([]Dataset, error) {
 	}
 	p.offset += len(page)
 	switch {
-	case len(page) == 0, len(fresh) == 0 && len(page) != pageSize: // the end, or all there is once more
+	case len(page) == 0, len(fresh) == 0 && len(page) != pageSize && resp.Header.Get("Warning") == "": // the end, or all there is once more
 		p.ended = true
-	case len(fresh) == 0: // a full page that was here before: the offset is ignored
+	case len(fresh) == 0: // a full page, or one said to be a part, that was here before: the offset is ignored
 		return nil, hospital.ErrFilterIgnored
 	}
 	return fresh, nil

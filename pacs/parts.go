@@ -59,7 +59,7 @@ func (c *Client) frames(ctx context.Context, path string, frames []int) iter.Seq
 			err := c.values(ctx, a, len(frames), func(b hospital.Found[Bulk]) bool {
 				b.Resource.Frame, frames = frames[0], frames[1:]
 				return yield(b, nil)
-			}, func(resp *http.Response, err error) { again, broke = cut(resp, err) })
+			}, func(resp *http.Response, err error) { broke, again = cut(resp, err) })
 			switch {
 			case broke && tries < maxTries:
 				continue

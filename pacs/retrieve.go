@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"iter"
 	"net/http"
-	"log/slog"
 	"slices"
 
 	"github.com/hospital-go/hospital"
@@ -85,31 +83,6 @@ func (r *Retrieval) check() error {
 	r.Parallel = min(r.Parallel, maxParallel)
 	return checkUIDs(r.Study, r.Series, r.Instance)
 }
-
-// MissingError names the instances that did not come.
-type MissingError struct { //nolint:recvcheck // printing has value receivers, so that a copy prints no more than the pointer
-	// Study is their study.
-	Study string
-	// Instances are their SOP Instance UIDs.
-	Instances []string
-}
-
-// Error says how many there are; UIDs are left to the program.
-func (e *MissingError) Error() string {
-	return fmt.Sprintf("pacs: %d instances did not come", len(e.Instances))
-}
-
-// Format prints what Error does, for every verb, of a copy too.
-func (e MissingError) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.Error()) }
-
-// GoString prints what Error does.
-func (e MissingError) GoString() string { return e.Error() }
-
-// LogValue prints what Error does.
-func (e MissingError) LogValue() slog.Value { return slog.StringValue(e.Error()) }
-
-// MarshalText encodes what Error says.
-func (e MissingError) MarshalText() ([]byte, error) { return []byte(e.Error()), nil }
 
 // ref is an instance that the archive has listed.
 type ref struct{ series, instance string }
@@ -239,7 +212,7 @@ func (d *download) unit(ctx context.Context, u unit, p *pending) (again error, e
 	defer a.close()
 	for !d.stopped {
 		head, body, err := a.next()
-		switch again, broke := cut(a.resp, err); {
+		switch broke, again := cut(a.resp, err); {
 		case err == io.EOF: //nolint:errorlint // only as it is: the end was seen
 			return nil, nil
 		case broke:
@@ -247,11 +220,14 @@ func (d *download) unit(ctx context.Context, u unit, p *pending) (again error, e
 		case err != nil:
 			return nil, err
 		}
-		if err := d.fits(head, ref{series: u.series}); err != nil {
+		if err := d.fits(a, head, ref{series: u.series}); err != nil {
 			return nil, err
 		}
-		if d.came[head.SOPInstance] {
-			continue // a second time
+		if d.came[head.SOPInstance] { // a second time
+			if n, _ := io.CopyN(io.Discard, body, d.MaxInstance); n == d.MaxInstance {
+				return nil, hospital.ErrTooLarge
+			}
+			continue
 		}
 		in := d.instance(ctx, head, a, body)
 		if err := d.deliver(in); err != nil {
@@ -298,26 +274,6 @@ func (d *download) rest(ctx context.Context, u unit, again error) error {
 	return d.missing(d.listed, cause)
 }
 
-// missing is the error of what did not come, nil when all did. What no other site can
-// mend stays what it is.
-func (d *download) missing(list []ref, cause error) error {
-	e := &MissingError{Study: d.Study}
-	for _, r := range list {
-		if _, missing := d.left[r.instance]; missing {
-			e.Instances = append(e.Instances, r.instance)
-		}
-	}
-	switch hospital.CodeOf(settled(cause)) {
-	case hospital.ErrCanceled, hospital.ErrUnexpectedAnswer, hospital.ErrTooLarge, hospital.ErrInvalidArgument:
-		return cause
-	default:
-	}
-	if len(e.Instances) == 0 {
-		return nil
-	}
-	return hospital.Because(hospital.ErrIncomplete, e)
-}
-
 func (d *download) single(ctx context.Context, r ref, again error) error {
 	a, err := d.client.open(ctx, d.Study, r.series, r.instance, true, 1, again)
 	if err != nil {
@@ -326,12 +282,12 @@ func (d *download) single(ctx context.Context, r ref, again error) error {
 	defer a.close()
 	head, body, err := a.next()
 	if err != nil {
-		if again, broke := cut(a.resp, err); broke {
+		if broke, again := cut(a.resp, err); broke {
 			return d.once(ctx, r, again)
 		}
 		return err
 	}
-	if err := d.fits(head, r); err != nil {
+	if err := d.fits(a, head, r); err != nil {
 		return err
 	}
 	in := d.instance(ctx, head, a, body)

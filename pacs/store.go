@@ -8,7 +8,6 @@ import (
 	"iter"
 	"os"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"github.com/hospital-go/hospital"
@@ -44,7 +43,7 @@ func Bytes(data []byte) File {
 // sends it is lost it cannot be sent again, and Upload.Verify has nothing to compare
 // with: then the file fails with hospital.ErrInvalidArgument.
 func Reader(r io.Reader, size int64) File {
-	o := &oneShot{rest: r}
+	o := &oneShot{rest: r, lock: make(chan struct{}, 1)}
 	return File{Size: size, Open: o.open}
 }
 
@@ -52,7 +51,7 @@ func Reader(r io.Reader, size int64) File {
 // long as no more was. A request that was given up may still be reading: only who opened
 // last gets anything.
 type oneShot struct {
-	mu   sync.Mutex
+	lock chan struct{} // not a sync.Mutex, because the source may take its time
 	rest io.Reader
 	kept []byte
 	gone bool
@@ -63,8 +62,8 @@ type oneShot struct {
 const maxKept = 1<<20 + 64<<10
 
 func (o *oneShot) open() (io.ReadCloser, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	o.lock <- struct{}{}
+	defer func() { <-o.lock }()
 	if o.gone {
 		return nil, errReadOnce
 	}
@@ -82,8 +81,8 @@ type turn struct {
 
 // Read reads.
 func (t *turn) Read(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.lock <- struct{}{}
+	defer func() { <-t.lock }()
 	switch {
 	case t.last != t:
 		return 0, errReadOnce
@@ -122,14 +121,14 @@ type Upload struct {
 type StoreOutcome uint8
 
 const (
-	// NotStored: see Stored.Err.
+	// NotStored is for a file that is not there; Stored.Err says why.
 	NotStored StoreOutcome = iota
-	// StoredNew: the archive says that it has stored it, and with Upload.Verify it has
+	// StoredNew means that the archive says that it has stored it, and with Upload.Verify it has
 	// these very bytes.
 	StoredNew
-	// StoredBefore: these very bytes were there already.
+	// StoredBefore means that these very bytes were there already.
 	StoredBefore
-	// StoredCoerced: the archive has it, but changed attributes, such as the patient's name
+	// StoredCoerced means that the archive has it, but changed attributes, such as the patient's name
 	// after its own records (warning B000). Where it was read back, the pixels are these.
 	StoredCoerced
 )

@@ -103,8 +103,6 @@ func isBulk(media string) bool {
 	return ok && part != "application/dicom" && part != acceptJSON
 }
 
-func isImage(media string) bool { return strings.HasPrefix(media, "image/") }
-
 // refused is the error of a status that refuses.
 func refused(status int) error {
 	e := &hospital.Error{Code: hospital.ErrRefused, Status: status}
@@ -142,23 +140,23 @@ func settled(err error) error {
 
 // cut: what came has no end, so another site may be asked for the rest. How it ended
 // on the wire is good for asking there.
-func cut(resp *http.Response, err error) (again error, ok bool) {
+func cut(resp *http.Response, err error) (broke bool, again error) {
 	var lost *failover.Error
 	switch {
 	case errors.As(err, &lost):
-		return lost, lost.Context == nil
+		return lost.Context == nil, lost
 	case errors.Is(err, dicomweb.ErrCut):
 		return brokenOff(resp)
 	}
-	return nil, false
+	return false, nil
 }
 
 // brokenOff says of an answer that seemed to end well on the wire that it did not.
-func brokenOff(resp *http.Response) (again error, ok bool) {
+func brokenOff(resp *http.Response) (broke bool, again error) {
 	if lost := failover.BrokenOff(resp); lost != nil {
-		return lost, lost.Context == nil
+		return lost.Context == nil, lost
 	}
-	return nil, true
+	return true, nil
 }
 
 // datasets reads the JSON of an answer that was read within its attempt.

@@ -51,8 +51,20 @@ func (b *body) Read(p []byte) (int, error) {
 		b.left -= int64(n)
 	}
 	b.remember(p[:n])
+	if err == nil && b.halfClosed() {
+		if _, err = b.r.Peek(1); err != nil { // half a delimiter is none of a part's bytes
+			n--
+			b.tail = b.tail[:len(b.tail)-1]
+		}
+	}
 	b.note(err)
 	return n, b.err
+}
+
+// halfClosed says whether what came ends with the first hyphen of a closing boundary.
+func (b *body) halfClosed() bool {
+	rest, ok := bytes.CutPrefix(b.lastLine(), b.dash)
+	return ok && string(rest) == "-"
 }
 
 // note keeps what the answer ended with.

@@ -38,7 +38,6 @@ const (
 type walker struct {
 	r        *bufio.Reader
 	encoding encoding
-	media    string   // Media Storage SOP Instance UID
 	last     Tag      // of the top level
 	raw      [12]byte // the last header as it came
 	depth    int
