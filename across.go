@@ -211,6 +211,8 @@ func (c *Client) targets(ctx context.Context, op Op, patient campus.PatientID, o
 	t := c.Topology()
 	home := t.Campus(refusal.campus)
 	switch {
+	case refusal.campus == "":
+		return nil, nil, wrap(errNoCampus, refusal)
 	case home == nil:
 		return nil, nil, wrap(campus.ErrUnknownCampus, refusal)
 	case o.beyond && strings.TrimSpace(string(o.purpose)) == "":

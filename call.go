@@ -27,10 +27,12 @@ func (c *Client) begin(ctx context.Context, op Op, o options) (context.Context, 
 	}
 }
 
+var errNoCampus = Refuse(ErrInvalidArgument, "no campus: set Config.Campus or use AtCampus")
+
 // ready refuses a call that could not be routed, or not audited, before anything is done.
 func (c *Client) ready(ctx context.Context, call *call, kind campus.Kind) error {
 	if call.campus == "" {
-		return Refuse(ErrInvalidArgument, "no campus: set Config.Campus or use AtCampus")
+		return errNoCampus
 	}
 	if call.across {
 		return Refuse(ErrInvalidArgument, "this verb does not ask across campuses")

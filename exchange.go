@@ -23,7 +23,8 @@ type Exchange struct {
 	// Creates marks a Guarded write whose guard is an id of the client's making: sent
 	// again at once where campus.Contract.UpdateCreate is proved.
 	Creates bool
-	// Class chooses the request's times.
+	// Class chooses the request's times. A write of a class for reads has those of
+	// [WriteClass].
 	Class Class
 	// Stream hands the answer's body over as it comes; the caller must close it. Otherwise
 	// it is read within the attempt and bounded by Config.MaxBody. A stream that breaks
@@ -61,6 +62,9 @@ func (c *Client) Exchange(ctx context.Context, x Exchange, req *http.Request) (*
 
 // exchange maps Op and Exchange to a failover.Call.
 func (c *Client) exchange(ctx context.Context, call *call, x Exchange) *failover.Call {
+	if x.Repeat != Safe && x.Class < WriteClass {
+		x.Class = WriteClass
+	}
 	attempt, overall := x.Class.times()
 	fc := &failover.Call{
 		System: call.op.System, Campus: call.campus, Op: call.op.Name, Template: x.Template, Classify: x.Classify,

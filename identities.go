@@ -125,7 +125,7 @@ func (l *links) neighbours(ctx context.Context, origin Origin, p *r4.Patient) ([
 		}
 	}
 	for page, err := range fhir.Search(ctx, l.f, fhir.For(fhir.PatientLink.Is(p.ID))) {
-		if refused := (*fhir.OutcomeError)(nil); errors.As(err, &refused) && refused.Status == http.StatusBadRequest {
+		if refused := (*fhir.OutcomeError)(nil); errors.Is(err, fhir.ErrFilterIgnored) || (errors.As(err, &refused) && refused.Status == http.StatusBadRequest) {
 			break // it cannot be asked who refers to p; linked records name each other
 		}
 		if err != nil {
@@ -134,7 +134,7 @@ func (l *links) neighbours(ctx context.Context, origin Origin, p *r4.Patient) ([
 		for _, r := range page.Matches {
 			other, err := r4.As[*r4.Patient](r)
 			if err != nil || !l.client.linksTo(origin, other, p.ID) {
-				return nil, ErrFilterIgnored
+				return out, nil // a server that ignores the question is like one that refuses it
 			}
 			if has(out, other.ID) {
 				continue

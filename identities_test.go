@@ -277,7 +277,7 @@ func TestLinksAreBounded(t *testing.T) {
 }
 
 // A server that cannot be asked who refers to a record is taken at its records' own
-// words; one that answers something else is not believed.
+// words; one that answers something else is not believed, and is like one that refuses.
 func TestLinkSearchesThatFail(t *testing.T) {
 	t.Parallel()
 	records := map[string]record{
@@ -296,13 +296,13 @@ func TestLinkSearchesThatFail(t *testing.T) {
 		"refused": {fakes.Action{Status: 400}, []campus.ID{"guanggu", "hankou"}, ""},
 		"a record that does not refer to it": {
 			fakes.Action{Status: 200, ContentType: "application/fhir+json", Body: bundle(`{"resource":{"resourceType":"Patient","id":"9","link":[{"other":{"reference":"Patient/8"},"type":"seealso"}]},"search":{"mode":"match"}}`)},
-			[]campus.ID{"hankou"},
-			hospital.ErrFilterIgnored,
+			[]campus.ID{"guanggu", "hankou"},
+			"",
 		},
 		"one of another server's that it names so": {
 			fakes.Action{Status: 200, ContentType: "application/fhir+json", Body: bundle(`{"resource":{"resourceType":"Patient","id":"9","link":[{"other":{"reference":"http://evil.test/fhir/Patient/1001"},"type":"seealso"}]},"search":{"mode":"match"}}`)},
-			[]campus.ID{"hankou"},
-			hospital.ErrFilterIgnored,
+			[]campus.ID{"guanggu", "hankou"},
+			"",
 		},
 		"500":       {fakes.Action{Status: 500}, []campus.ID{"hankou"}, hospital.ErrUnavailable},
 		"forbidden": {fakes.Action{Status: 403}, []campus.ID{"hankou"}, hospital.ErrForbidden},

@@ -106,7 +106,11 @@ func (t *plainTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		t.client.auditEnd(ctx, c, req.Method, err)
 		return nil, wrap(err, c)
 	}
-	resp.Body = &recorded{ReadCloser: resp.Body, outcome: refusedBy(resp, nil), end: func(err error) { t.client.auditEnd(ctx, c, req.Method, err) }}
+	cut := ErrUnavailable
+	if fc.Repeat != Safe { // executed, or it may have been
+		cut = ErrOutcomeUnknown
+	}
+	resp.Body = &recorded{ReadCloser: resp.Body, outcome: refusedBy(resp, nil), cut: cut, end: func(err error) { t.client.auditEnd(ctx, c, req.Method, err) }}
 	return resp, nil
 }
 
@@ -115,6 +119,7 @@ func (t *plainTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 type recorded struct {
 	io.ReadCloser
 	outcome error
+	cut     Code // what it means that not all came
 	end     func(error)
 	once    sync.Once
 }
@@ -127,7 +132,7 @@ func (r *recorded) Read(p []byte) (int, error) {
 	case errors.Is(err, io.EOF):
 		r.once.Do(func() { r.end(r.outcome) })
 	default:
-		r.once.Do(func() { r.end(cmp.Or(r.outcome, error(ErrUnavailable))) })
+		r.once.Do(func() { r.end(cmp.Or(r.outcome, error(r.cut))) })
 	}
 	return n, err
 }

@@ -164,13 +164,18 @@ func (c *Client) bulkURL(in hospital.Found[Dataset], uri string) (*url.URL, erro
 	if !u.IsAbs() && u.Host == "" && !strings.HasPrefix(u.Path, "/") { // relative to the instance's metadata
 		return (&url.URL{Path: dicomweb.Path(study, series, instance) + "/metadata"}).ResolveReference(u), nil
 	}
+	for _, e := range c.client.Topology().Endpoints() {
+		if e.ID == in.Origin.Endpoint { // a URI may leave out the host
+			u = e.Base().ResolveReference(u)
+		}
+	}
 	return c.client.Below(in.Origin, u)
 }
 
 func (c *Client) bulk(ctx context.Context, u *url.URL) iter.Seq2[hospital.Found[Bulk], error] {
 	return func(yield func(hospital.Found[Bulk], error) bool) {
 		a := asking{
-			template: "retrieve bulkdata", path: u.Path, query: u.RawQuery, accept: acceptBulk, class: hospital.Bulk, listed: true,
+			template: "retrieve bulkdata", path: u.EscapedPath(), query: u.RawQuery, accept: acceptBulk, class: hospital.Bulk, listed: true,
 			fits: func(media string) bool { return isBulk(media) || media == "application/octet-stream" },
 		}
 		resp, err := c.ask(ctx, a) // in memory: a cut is the attempt's failure

@@ -24,7 +24,7 @@ const (
 
 // asking is one request that changes nothing.
 type asking struct {
-	template, path, query, accept string
+	template, path, query, accept string // path and query are escaped
 	class                         hospital.Class
 	stream                        bool
 	empty                         bool // 204 is an answer
@@ -35,10 +35,12 @@ type asking struct {
 
 // ask sends it and returns an answer that succeeded.
 func (c *Client) ask(ctx context.Context, a asking) (*http.Response, error) {
-	req := &http.Request{
-		Method: http.MethodGet, URL: &url.URL{Path: a.path, RawQuery: a.query},
-		Header: http.Header{"Accept": {a.accept}}, Body: http.NoBody,
+	u := &url.URL{RawPath: a.path, RawQuery: a.query}
+	var err error
+	if u.Path, err = url.PathUnescape(a.path); err != nil {
+		return nil, hospital.ErrUnexpectedAnswer // a server's
 	}
+	req := &http.Request{Method: http.MethodGet, URL: u, Header: http.Header{"Accept": {a.accept}}, Body: http.NoBody}
 	if a.stream { // images hardly shrink, and compression hides where an answer was cut
 		req.Header.Set("Accept-Encoding", "identity")
 	}
