@@ -90,7 +90,7 @@ func TestHostileFrames(t *testing.T) {
 		"one too large":        {wireFrames(large, "1,2,3"), false, hospital.ErrTooLarge},
 		"parts without end":    {wireAnswer{media: fair.media, body: fair.body[:len(fair.body)-len(wireClose)], endless: repeated(string(wirePart("", nil)))}, false, hospital.ErrUnexpectedAnswer},
 		"one without end":      {wireAnswer{media: fair.media, body: wirePart("", nil)[2:], endless: repeated("pixels\r\n")}, false, hospital.ErrTooLarge},
-		"an epilogue, endless": {wireAnswer{media: fair.media, body: fair.body, endless: repeated("x")}, false, hospital.ErrTooLarge},
+		"an epilogue, endless": {wireAnswer{media: fair.media, body: fair.body, endless: repeated("x")}, false, hospital.ErrUnexpectedAnswer},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

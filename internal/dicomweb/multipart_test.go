@@ -78,7 +78,7 @@ func shapes(yield func(shape)) {
 				continue
 			}
 			for _, before := range []string{"", "preamble" + nl, nl} {
-				for _, after := range []string{"", nl, " \t" + nl, nl + "epilogue", nl + nl} {
+				for _, after := range []string{"", nl, " \t" + nl, nl + " " + nl, nl + nl} {
 					yield(shape{boundary, nl, before, after})
 				}
 			}
@@ -97,10 +97,6 @@ func TestPartsWhole(t *testing.T) {
 			body := answer(s.boundary, s.nl, s.before, s.after, lengths, want...)
 			for name, chunked := range chunkings {
 				got, err := drain(chunked(strings.NewReader(body)), related(s.boundary), dicomweb.Limits{})
-				if s.after == "" && strings.Contains(s.boundary, ":") {
-					require.ErrorIs(t, err, dicomweb.ErrCut, "the end of line is wanted here")
-					continue
-				}
 				require.NoError(t, err, "%+v %s", s, name)
 				require.Equal(t, want, got, "%+v %s", s, name)
 			}
@@ -240,13 +236,22 @@ func TestPartHeaderOfTooManyLines(t *testing.T) {
 	require.ErrorIs(t, err, dicomweb.ErrTooLarge)
 }
 
-// A boundary inside pixels is seen by the length.
+// A boundary inside a part that says how long it is is none.
+func TestBoundaryInsideALength(t *testing.T) {
+	t.Parallel()
+	inside := "one\r\n--b\r\n\r\ntwo\r\n--b--\r\n"
+	got, err := drain(strings.NewReader(answer("b", "\r\n", "", "", true, inside, "", "three")), related("b"), dicomweb.Limits{})
+	require.NoError(t, err)
+	assert.Equal(t, []string{inside, "", "three"}, got)
+}
+
+// A part of another length than it says is not whole, also when nobody reads it.
 func TestPartLength(t *testing.T) {
 	t.Parallel()
-	for _, n := range []int{0, 2, 4, 1 << 20} {
+	for n, want := range map[int]error{0: dicomweb.ErrInvalid, 2: dicomweb.ErrInvalid, 4: dicomweb.ErrInvalid, 1 << 20: dicomweb.ErrCut} {
 		body := fmt.Sprintf("--b\r\nContent-Length: %d\r\n\r\none\r\n--b\r\n\r\n\r\n--b--", n)
 		got, err := drain(strings.NewReader(body), related("b"), dicomweb.Limits{})
-		require.ErrorIs(t, err, dicomweb.ErrInvalid)
+		require.ErrorIs(t, err, want)
 		assert.Empty(t, got)
 
 		parts, err := dicomweb.NewParts(strings.NewReader(body), related("b"), dicomweb.Limits{})
@@ -254,7 +259,7 @@ func TestPartLength(t *testing.T) {
 		_, err = parts.Next()
 		require.NoError(t, err)
 		_, err = parts.Next()
-		require.ErrorIs(t, err, dicomweb.ErrInvalid, "also when nobody reads the part")
+		require.ErrorIs(t, err, want)
 	}
 }
 
@@ -275,9 +280,11 @@ func TestPartsLimits(t *testing.T) {
 	_, err = drain(strings.NewReader(body), related("b"), dicomweb.Limits{MaxParts: 2})
 	require.ErrorIs(t, err, dicomweb.ErrTooLarge)
 
-	endless := io.MultiReader(strings.NewReader(body+"\r\n"), zeros{})
+	endless := io.MultiReader(strings.NewReader(body+"\r\n"), strings.NewReader(strings.Repeat(" ", 1<<17)))
 	_, err = drain(endless, related("b"), dicomweb.Limits{})
 	require.ErrorIs(t, err, dicomweb.ErrTooLarge, "an epilogue without end")
+	_, err = drain(io.MultiReader(strings.NewReader(body+"\r\n"), zeros{}), related("b"), dicomweb.Limits{})
+	require.ErrorIs(t, err, dicomweb.ErrInvalid, "pixels behind the end")
 
 	lines := iotest.OneByteReader(strings.NewReader(strings.Repeat("preamble\r\n", 10_000)))
 	_, err = drain(lines, related("b"), dicomweb.Limits{})
@@ -289,8 +296,8 @@ func TestPartsInvalid(t *testing.T) {
 	for name, body := range map[string]string{
 		"junk behind a boundary":         "--b\r\n\r\none\r\n--b junk\r\n\r\ntwo\r\n--b--",
 		"junk behind the closing":        "--b\r\n\r\none\r\n--b--junk\r\n--b--",
-		"a header that closes":           "--b\r\nA: b\r\n--b--",
-		"a very long line before":        strings.Repeat("x", 5000) + "\r\n--b\r\n\r\none\r\n--b--",
+		"a header that closes":           "--b\r\nA: b\r\n--b--\r\n",
+		"something behind the closing":   "--b\r\n\r\none\r\n--b--\r\n\r\nrest of the pixels",
 		"another end of line in between": "--b\r\n\r\none\r\n--b\n\r\ntwo\r\n--b--",
 	} {
 		_, err := drain(strings.NewReader(body), related("b"), dicomweb.Limits{})
@@ -413,7 +420,9 @@ func FuzzParts(f *testing.F) {
 		got, err := drain(strings.NewReader(body), related(boundary), limits)
 		known(t, err)
 		want, mimeErr := mimeAlone(body, boundary)
-		if err == nil {
+		// What it does not look for, or not so far: inside a length, and in long lines.
+		ours := strings.Contains(strings.ToLower(body), "content-") || len(body) > 4000
+		if err == nil && !ours {
 			require.NoError(t, mimeErr)
 			require.Equal(t, want, got)
 		}
@@ -422,8 +431,7 @@ func FuzzParts(f *testing.F) {
 		got, err = drain(strings.NewReader(whole), related(boundary), limits)
 		known(t, err)
 		want, mimeErr = mimeAlone(whole, boundary)
-		checked := strings.Contains(strings.ToLower(body), "content-") || strings.Contains(boundary, ":")
-		if mimeErr == nil && !checked {
+		if mimeErr == nil && !ours && !errors.Is(err, dicomweb.ErrInvalid) { // of which we know more kinds
 			require.NoError(t, err)
 			require.Equal(t, want, got)
 		}
