@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -163,7 +164,17 @@ func TestNewReportsEveryFault(t *testing.T) {
 		"endpoints[1].contract.conditionalCreate": func(d *campus.Description) { d.Endpoints[1].Contract.ConditionalCreate = "sometimes" },
 		"endpoints[1].contract.serverTimeout":     func(d *campus.Description) { d.Endpoints[1].Contract.ServerTimeout = -1 },
 		"endpoints[1].contract.notExecuted[0]":    func(d *campus.Description) { d.Endpoints[1].Contract.NotExecuted = []int{200} },
-		"endpoints[3].id":                         func(d *campus.Description) { d.Endpoints[3].ID = "his/dc-a/A" },
+		"campuses[0].patientIssuer":               func(d *campus.Description) { d.Campuses[0].PatientIssuer = "urn:a|b" },
+		"endpoints[1].dicomweb.patientIssuer":     func(d *campus.Description) { d.Endpoints[1].DICOMweb.PatientIssuer = "a,b" },
+		"endpoints[1].dicomweb.accessionIssuer":   func(d *campus.Description) { d.Endpoints[1].DICOMweb.AccessionIssuer = strings.Repeat("a", 257) },
+		"endpoints[1].dicomweb.issuerNames": func(d *campus.Description) { // two issuers of one name
+			d.Endpoints[1].DICOMweb.IssuerNames = map[string]string{"urn:a": "HK", "urn:b": "HK"}
+		},
+		"endpoints[2].dicomweb.issuerNames": func(d *campus.Description) { // one's name is another
+			d.Endpoints[2].DICOMweb.IssuerNames = map[string]string{"urn:a": "urn:b", "urn:b": "B"}
+		},
+		"endpoints[3].dicomweb.issuerNames": func(d *campus.Description) { d.Endpoints[3].DICOMweb.IssuerNames = map[string]string{"urn:a": ""} },
+		"endpoints[3].id":                   func(d *campus.Description) { d.Endpoints[3].ID = "his/dc-a/A" },
 	} {
 		d := group()
 		change(&d)
