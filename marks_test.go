@@ -67,6 +67,7 @@ type markedDesk struct {
 	record   *r4.Patient // as the server has it
 	actor    hospital.Actor
 	images   *pacs.Client
+	markedResults
 }
 
 // markedVerbs is every verb of every package.
@@ -292,6 +293,7 @@ func playMarked(t *testing.T, verb string, fault fakes.Action) {
 	}
 	d := openMarked(t, hosp, cfg)
 	markedArchive(t, hosp, d)
+	markedDepartments(t, d, verb)
 	if fault.Status != 0 || fault.ResetBefore || fault.ResetAfter || fault.CutAfter > 0 || fault.Surplus != "" || fault.Rewrite != nil {
 		hosp.Break(fakes.Rule{Do: fault})
 	}

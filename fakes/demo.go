@@ -24,13 +24,15 @@ type Demo struct {
 	// Start is when the first slot begins; End when the last has ended.
 	Start, End time.Time
 	// Studies in the PACS: of patients of every campus, the first of whom has two. Accession
-	// numbers repeat across campuses on purpose.
+	// numbers repeat across campuses on purpose. The RIS has an order of each, and a report
+	// on it, whose number is IMG1 for the first, and so on.
 	Studies []Study
 	list    []object
 }
 
-// loadDemo fills the stores: the HIS with all of it, the RIS with the same people, the
-// LIS with their results, the PACS with their images.
+// loadDemo fills the stores: the HIS with all of it, the RIS with the same people,
+// their reports and its devices' slots, the LIS with their results, the PACS with their
+// images.
 func (h *Hospital) loadDemo() {
 	for _, id := range h.originals[campus.HIS] {
 		s := h.stores[id]
@@ -38,7 +40,7 @@ func (h *Hospital) loadDemo() {
 	}
 	for _, id := range h.originals[campus.RIS] {
 		s := h.stores[id]
-		s.load(h.demo.patients(s.issuer))
+		s.load(h.demo.radiology(s.issuer))
 	}
 	for _, id := range h.originals[campus.LIS] {
 		s := h.stores[id]

@@ -36,23 +36,36 @@ var electrolytes = []analyte{
 // and for each patient one panel a day over the last three days, the latest with a
 // critical value, and a culture with its susceptibilities.
 func (d *Demo) laboratory(issuer string) []object {
-	out := d.patients(issuer)
+	patients := d.patients(issuer)
+	out := append(patients, wardList()...)
+	for i, id := range d.Patients {
+		if p := carrying(patients, id.Issuer, id.Value); p != nil {
+			l := lab{patient: reference("Patient/" + p.id()), number: i + 1, start: d.Start}
+			out = append(out, append(l.panels(), l.culture()...)...)
+		}
+	}
+	return out
+}
+
+func wardList() []object {
+	var out []object
 	for i, name := range wards {
 		out = append(out, object{
 			"resourceType": "Organization", "id": fmt.Sprintf("ward%d", i+1), "active": true, "name": name,
 			"identifier": identified(WardSystem, fmt.Sprintf("W%d", i+1)),
 		})
 	}
-	for i, id := range d.Patients {
-		for _, p := range out {
-			if p.typ() == "Patient" && hasIdentifier(p, id.Issuer, id.Value) {
-				l := lab{patient: reference("Patient/" + p.id()), number: i + 1, start: d.Start}
-				out = append(out, append(l.panels(), l.culture()...)...)
-				break
-			}
+	return out
+}
+
+// carrying is the one of the list that carries the identifier, nil for none.
+func carrying(list []object, system, value string) object {
+	for _, o := range list {
+		if hasIdentifier(o, system, value) {
+			return o
 		}
 	}
-	return out
+	return nil
 }
 
 // lab makes one patient's data.

@@ -40,7 +40,7 @@ type CollectRequest struct {
 // item that was cancelled is hospital.ErrConflict.
 func (c *Client) Collect(ctx context.Context, r CollectRequest, opts ...hospital.WriteOption) (hospital.Found[*r4.Specimen], error) {
 	k := &collecting{client: c, CollectRequest: r}
-	return hospital.Write(ctx, c.client, write("Collect"), r.Barcode, k.send, k.find, verb.About(opts, r.Patient)...)
+	return hospital.Write(ctx, c.client, ops().Guarded("Collect"), r.Barcode, k.send, k.find, verb.About(opts, r.Patient)...)
 }
 
 type collecting struct {
@@ -110,7 +110,7 @@ func (k *collecting) undo(ctx context.Context, f *fhir.Client, entries []r4.Bund
 // alone looks whether somebody recorded the same tube at the same moment, which only a
 // server without proved versions lets happen; the later one is withdrawn.
 func (k *collecting) alone(ctx context.Context, f *fhir.Client, mine tube) (tube, error) {
-	if k.client.contract(mine.Origin).Versioning {
+	if verb.Contract(k.client.client, mine.Origin).Versioning {
 		return mine, k.compare(ctx, f, mine)
 	}
 	return k.find(ctx, f)
@@ -140,7 +140,7 @@ func (k *collecting) find(ctx context.Context, f *fhir.Client) (tube, error) {
 	if err := k.check(); err != nil {
 		return tube{}, err
 	}
-	found, err := k.client.byBarcode(ctx, f, k.Barcode, maySettle)
+	found, err := k.client.byBarcode(ctx, f, k.Barcode, verb.MaySettle)
 	if err != nil {
 		return tube{}, err
 	}

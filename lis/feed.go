@@ -12,6 +12,7 @@ import (
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/internal/report"
 	"github.com/hospital-go/hospital/internal/verb"
 )
 
@@ -59,28 +60,26 @@ type Change[T r4.Resource] struct {
 // The reports come without their members: [Client.Complete] fetches them.
 func (c *Client) ReportChanges(ctx context.Context, q FeedQuery, opts ...hospital.ReadOption) iter.Seq2[Changes[*r4.DiagnosticReport], error] {
 	return follow(ctx, c, "ReportChanges", q, feedOf[*r4.DiagnosticReport]{
+		Kind:     report.Headers(),
 		category: fhir.DiagnosticReportCategory.Is(c.categories.Section.System, c.categories.Section.Code),
-		holds:    func(r *r4.DiagnosticReport) bool { return inCategory(r.Category, c.categories.Section) },
-		subject:  func(r *r4.DiagnosticReport) *r4.Reference { return r.Subject }, mistaken: errorReport, stripped: withdrawnReport,
+		holds:    func(r *r4.DiagnosticReport) bool { return verb.InCategory(r.Category, c.categories.Section) },
 	}, opts)
 }
 
 // ResultChanges (结果变更流) is [Client.ReportChanges] for single laboratory results.
 func (c *Client) ResultChanges(ctx context.Context, q FeedQuery, opts ...hospital.ReadOption) iter.Seq2[Changes[*r4.Observation], error] {
 	return follow(ctx, c, "ResultChanges", q, feedOf[*r4.Observation]{
+		Kind:     report.Observations(),
 		category: fhir.ObservationCategory.Is(c.categories.Result.System, c.categories.Result.Code),
-		holds:    func(o *r4.Observation) bool { return inCategory(o.Category, c.categories.Result) },
-		subject:  func(o *r4.Observation) *r4.Reference { return o.Subject }, mistaken: errorObservation, stripped: withdrawnObservation,
+		holds:    func(o *r4.Observation) bool { return verb.InCategory(o.Category, c.categories.Result) },
 	}, opts)
 }
 
 // feedOf is what is followed.
 type feedOf[T r4.Resource] struct {
+	report.Kind[T]
 	category fhir.Filter[T]
 	holds    func(T) bool
-	subject  func(T) *r4.Reference
-	mistaken func(T) bool
-	stripped func(T) T
 }
 
 // feed is one way through a feed, from a Position until it is up to date.
@@ -99,6 +98,7 @@ type feed[T r4.Resource] struct {
 	place     place
 	confined  bool // to the store that place names
 	restarted bool
+	torn      int // looks in a row that brought nothing and were not whole
 	yield     func(Changes[T], error) bool
 }
 
@@ -106,7 +106,7 @@ func follow[T r4.Resource](ctx context.Context, c *Client, name string, q FeedQu
 	if q.Overlap <= 0 {
 		q.Overlap = DefaultOverlap
 	}
-	return hospital.Stream(ctx, c.client, op(name, hospital.Strong, hospital.List), func(ctx context.Context, f *fhir.Client) iter.Seq2[Changes[T], error] {
+	return hospital.Stream(ctx, c.client, ops().Read(name, hospital.Strong, hospital.List), func(ctx context.Context, f *fhir.Client) iter.Seq2[Changes[T], error] {
 		return func(yield func(Changes[T], error) bool) {
 			w := &feed[T]{feedOf: of, client: c, f: f, query: q, yield: yield}
 			if err := w.run(ctx); err != nil && !errors.Is(err, errEnough) {
@@ -161,6 +161,9 @@ func (w *feed[T]) look(ctx context.Context) (more bool, err error) {
 	var young []Change[T]
 	last := w.place.Since.Truncate(time.Millisecond) // as servers keep it
 	for page, err := range fhir.Search(ctx, w.f, q) {
+		if errors.Is(err, fhir.ErrIncomplete) && w.mayBeTorn(more) {
+			return true, w.tellInOrder(young)
+		}
 		if err != nil {
 			return false, verb.NoRoute(err)
 		}
@@ -196,6 +199,19 @@ func (w *feed[T]) look(ctx context.Context) (more bool, err error) {
 		}
 	}
 	return more, w.tellInOrder(young)
+}
+
+// maxTorn bounds the looks in a row that bring nothing and are not whole.
+const maxTorn = 3
+
+// mayBeTorn: a page less than was counted is no fault of the server's where something
+// was changed meanwhile: it moved to the end, and others to pages that were read. They
+// come with the next look.
+func (w *feed[T]) mayBeTorn(progress bool) bool {
+	if w.torn++; progress {
+		w.torn = 0
+	}
+	return w.torn < maxTorn
 }
 
 // maxYoung bounds how many changes are put in order at once.
@@ -239,15 +255,13 @@ func (w *feed[T]) fresh(ctx context.Context, origin hospital.Origin, items []T) 
 		if !w.place.add(item, verb.Updated(item)) {
 			continue
 		}
-		if stale, _ := w.client.seen.take(origin, item, !w.mistaken(item)); stale {
+		if w.client.reports.Take(origin, item, !w.InError(item)) {
 			return nil, hospital.ErrStale
 		}
-		if patient, ok := w.client.subjectOf(origin, w.subject(item)); ok {
-			hospital.Concerns(ctx, verb.ByRecord(origin, patient))
-		}
-		change := Change[T]{Found: hospital.Found[T]{Resource: item, Origin: origin}, Withdrawn: w.mistaken(item)}
+		verb.Concerns(ctx, w.client.client, origin, w.Subject(item))
+		change := Change[T]{Found: hospital.Found[T]{Resource: item, Origin: origin}, Withdrawn: w.InError(item)}
 		if change.Withdrawn {
-			change.Resource = w.stripped(item)
+			change.Resource = w.Stripped(item)
 		}
 		out = append(out, change)
 	}

@@ -1,14 +1,12 @@
 package lis
 
 import (
-	"context"
-
 	"github.com/hospital-go/hospital"
 	"github.com/hospital-go/hospital/campus"
-	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
 	"github.com/hospital-go/hospital/internal/critical"
 	"github.com/hospital-go/hospital/internal/order"
+	"github.com/hospital-go/hospital/internal/report"
 	"github.com/hospital-go/hospital/internal/verb"
 )
 
@@ -42,7 +40,7 @@ const (
 // Codes by which a laboratory's resources are known.
 const (
 	// SectionSystem is the code system of DiagnosticReport.category (HL7 v2 table 0074).
-	SectionSystem = "http://terminology.hl7.org/CodeSystem/v2-0074"
+	SectionSystem = report.SectionSystem
 	// Laboratory is the section of all laboratory reports.
 	Laboratory = "LAB"
 	// MicrobiologySection is that of microbiology.
@@ -80,7 +78,7 @@ type Client struct {
 	container  bool // barcodes stand on the container
 	orders     *order.Desk
 	board      *critical.Board
-	seen       *seen
+	reports    *report.Desk
 }
 
 // Option configures a [Client].
@@ -144,7 +142,6 @@ func New(client *hospital.Client, opts ...Option) *Client {
 			Result:       r4.Coding{System: CategorySystem, Code: LaboratoryCategory},
 		},
 		marks: DefaultMarks(),
-		seen:  newSeen(maxSeen),
 	}
 	for _, o := range opts {
 		o(c)
@@ -154,49 +151,11 @@ func New(client *hospital.Client, opts ...Option) *Client {
 		Requisition: c.systems.Requisition, Line: c.systems.Line, Begun: c.begun,
 	})
 	c.board = critical.New(client, critical.Config{System: campus.LIS, Prefix: "lis", Number: c.systems.Critical})
+	c.reports = report.New(client, report.Config{
+		System: campus.LIS, Prefix: "lis", Section: c.categories.Section, Number: c.systems.Report, Marks: c.marks,
+	})
 	return c
 }
 
-func op(name string, consistency hospital.Consistency, class hospital.Class) hospital.Op {
-	return hospital.Op{Name: "lis." + name, System: campus.LIS, Consistency: consistency, Class: class}
-}
-
-// write declares a transaction whose guard is a version.
-func write(name string) hospital.Op {
-	return hospital.Op{
-		Name: "lis." + name, System: campus.LIS, Consistency: hospital.Strong,
-		Repeat: hospital.Guarded, Class: hospital.WriteClass,
-	}
-}
-
-// desk is one call of a reading verb at one campus: how to ask, and whom it is about.
-type desk struct {
-	*Client
-	f       *fhir.Client
-	opts    []hospital.ReadOption
-	patient string // the logical id
-	origin  hospital.Origin
-}
-
-// strong is a client of the Store that takes writes, for what a copy has answered with
-// an older version than was shown before.
-func (d *desk) strong(origin hospital.Origin) *fhir.Client {
-	opts := append([]hospital.ReadOption{}, d.opts...)
-	return d.client.FHIR(campus.LIS, append(opts, hospital.AtCampus(origin.Campus))...)
-}
-
-// mine: does the reference name the patient whom the call is about?
-func (d *desk) mine(origin hospital.Origin, subject *r4.Reference) bool {
-	return d.client.Names(origin, subject, "Patient", d.patient)
-}
-
-// at finds the patient and returns the desk of the Store that knows him.
-func (c *Client) at(ctx context.Context, f *fhir.Client, id campus.PatientID, opts []hospital.ReadOption) (*desk, context.Context, error) {
-	patient, err := verb.FindPatient(ctx, f, id)
-	if err != nil {
-		return nil, ctx, err
-	}
-	opts = append(append([]hospital.ReadOption{}, opts...), hospital.Concerning(id))
-	d := &desk{Client: c, f: f, opts: opts, patient: patient.Resource.ID, origin: patient.Origin}
-	return d, hospital.SameStore(ctx, patient.Origin), nil
-}
+// ops are this package's operations.
+func ops() verb.Ops { return verb.Ops{System: campus.LIS, Prefix: "lis"} }

@@ -10,6 +10,7 @@ import (
 	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
 	"github.com/hospital-go/hospital/internal/order"
+	"github.com/hospital-go/hospital/internal/report"
 	"github.com/hospital-go/hospital/internal/verb"
 )
 
@@ -119,19 +120,13 @@ func (c *Client) takenFor(s tube, item order.Item) bool {
 
 // reportsOn finds the reports on items, but for those entered in error.
 func (c *Client) reportsOn(ctx context.Context, f *fhir.Client, patient string, items []order.Item) ([]header, error) {
-	refs := make([]string, len(items))
+	ids := make([]string, len(items))
 	for i := range items {
-		refs[i] = "ServiceRequest/" + items[i].Resource.ID
+		ids[i] = items[i].Resource.ID
 	}
-	q := fhir.For(anyOf[*r4.DiagnosticReport](string(fhir.DiagnosticReportOrder), refs))
+	q := fhir.For(report.BasedOn(ids))
 	all, err := verb.Collect(verb.Search(ctx, f, q, func(r *r4.DiagnosticReport, o hospital.Origin) bool {
-		return c.client.Names(o, r.Subject, "Patient", patient) && slices.ContainsFunc(items, func(i order.Item) bool { return c.basedOn(header{Resource: r, Origin: o}, i) })
+		return c.client.Names(o, r.Subject, "Patient", patient) && slices.ContainsFunc(ids, func(id string) bool { return c.reports.On(r, o, id) })
 	}), maxSpecimens)
 	return slices.DeleteFunc(all, func(r header) bool { return r.Resource.Status == r4.DiagnosticReportStatusEnteredInError }), err
-}
-
-func (c *Client) basedOn(r header, item order.Item) bool {
-	return slices.ContainsFunc(r.Resource.BasedOn, func(ref r4.Reference) bool {
-		return c.client.Names(r.Origin, &ref, "ServiceRequest", item.Resource.ID)
-	})
 }

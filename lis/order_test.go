@@ -1,6 +1,7 @@
 package lis_test
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
 	"testing"
@@ -275,6 +276,13 @@ func TestOrders(t *testing.T) {
 		assert.Equal(t, "R3", some[0].Resource.Number)
 		_, err = until(b.Orders(ctx, lis.OrderQuery{Patient: campus.PatientID{Issuer: "urn:nobody", Value: "1"}}))
 		require.ErrorIs(t, err, hospital.ErrNotFound)
+		_, err = until(b.Orders(ctx, lis.OrderQuery{Patient: b.patient, From: start, To: start}))
+		require.ErrorIs(t, err, hospital.ErrInvalidArgument)
+		b.hosp.Break(fakes.Rule{When: fakes.When{System: campus.LIS, Type: "ServiceRequest"}, Do: fakes.Action{Rewrite: func(body []byte) []byte {
+			return bytes.ReplaceAll(body, []byte(`"authoredOn":"2000`), []byte(`"authoredOn":"1999`))
+		}}})
+		_, err = until(b.Orders(ctx, lis.OrderQuery{Patient: b.patient, From: start}))
+		require.ErrorIs(t, err, hospital.ErrFilterIgnored, "of another time")
 	})
 }
 

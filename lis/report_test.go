@@ -281,6 +281,42 @@ func TestNeverAnOlderVersion(t *testing.T) {
 	}
 }
 
+// What is asked for once more is asked by the same person, for the same patient.
+func TestAnOlderVersionIsAskedForByTheActor(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, plain *bench) {
+		var records []hospital.AuditRecord
+		cfg := plain.hosp.Config()
+		cfg.AuditRequired = []campus.SystemID{campus.LIS}
+		cfg.Audit = func(_ context.Context, r hospital.AuditRecord) error {
+			records = append(records, r)
+			return nil
+		}
+		client, err := hospital.New(cfg)
+		require.NoError(t, err)
+		defer client.Close() //nolint:errcheck // it never fails
+		put(plain, "rep1-3", func(r *r4.DiagnosticReport) { r.Status = r4.DiagnosticReportStatusCorrected })
+		lab, actor := lis.New(client), hospital.Actor{ID: "D1", Organization: "group", Purpose: hospital.Treatment}
+		for range 2 {
+			list, err := until(lab.Reports(t.Context(), lis.ReportQuery{Patient: plain.patient}, hospital.As(actor)))
+			require.NoError(t, err)
+			assert.Equal(t, "corrected", list[0].Resource.Status())
+			plain.hosp.Break(fakes.Rule{When: fakes.When{System: campus.LIS, Interaction: "search-type"}, Do: fakes.Action{Rewrite: func(body []byte) []byte {
+				return bytes.ReplaceAll(body, []byte(`"versionId":"2"`), []byte(`"versionId":"1"`))
+			}}})
+		}
+		again := 0
+		for _, r := range records {
+			assert.Equal(t, actor, r.Actor)
+			if r.Op == "fhir" {
+				again++
+				assert.Equal(t, []campus.PatientID{plain.patient}, r.Patients)
+			}
+		}
+		assert.Equal(t, 2, again, "one read, recorded before and after")
+	})
+}
+
 func TestVersionsOfAReport(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, b *bench) {

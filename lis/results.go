@@ -9,6 +9,7 @@ import (
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/internal/report"
 	"github.com/hospital-go/hospital/internal/verb"
 )
 
@@ -42,36 +43,34 @@ func (c *Client) resultSeq(ctx context.Context, name string, q ResultQuery, opts
 	if q.Category.Code == "" {
 		q.Category = c.categories.Result
 	}
-	filters := append(coded[*r4.Observation](string(fhir.ObservationCode), q.Codes),
+	filters := append(verb.Coded[*r4.Observation](string(fhir.ObservationCode), q.Codes),
 		fhir.ObservationCategory.Is(q.Category.System, q.Category.Code), fhir.Newest(fhir.ObservationDate))
-	holds := func(o *r4.Observation) bool { return inCategory(o.Category, q.Category) && hasAny(o.Code, q.Codes) }
-	return c.observations(ctx, name, q.Patient, span{q.From, q.To}, filters, holds, opts)
+	holds := func(o *r4.Observation) bool {
+		return verb.InCategory(o.Category, q.Category) && verb.HasAny(o.Code, q.Codes)
+	}
+	return c.observations(ctx, name, q.Patient, verb.Span{From: q.From, To: q.To}, filters, holds, opts)
 }
 
 // observations yields the single results of a patient that pass the filters; holds
 // checks that the server used them.
 func (c *Client) observations(
-	ctx context.Context, name string, patient campus.PatientID, s span, filters []fhir.Filter[*r4.Observation],
+	ctx context.Context, name string, patient campus.PatientID, s verb.Span, filters []fhir.Filter[*r4.Observation],
 	holds func(*r4.Observation) bool, opts []hospital.ReadOption,
 ) iter.Seq2[hospital.Found[Result], error] {
 	ask := func(ctx context.Context, f *fhir.Client, id campus.PatientID) iter.Seq2[hospital.Found[Result], error] {
-		if err := s.check(); err != nil {
+		if err := s.Check(); err != nil {
 			return verb.Fail[Result](err)
 		}
-		d, ctx, err := c.at(ctx, f, id, opts)
+		d, ctx, err := c.reports.At(ctx, f, id, opts)
 		if err != nil {
 			return verb.Fail[Result](err)
 		}
-		q := fhir.For(append(append(filters[:len(filters):len(filters)], fhir.ObservationPatient.Is(d.patient)), within(fhir.ObservationDate, s)...)...)
-		return d.shown(ctx, verb.Search(ctx, f, q, func(o *r4.Observation, origin hospital.Origin) bool {
-			return d.mine(origin, o.Subject) && holds(o) && s.holds(observed(o))
+		q := fhir.For(append(append(filters[:len(filters):len(filters)], fhir.ObservationPatient.Is(d.Patient())), verb.Between(fhir.ObservationDate, s)...)...)
+		return d.Shown(ctx, verb.Search(ctx, f, q, func(o *r4.Observation, origin hospital.Origin) bool {
+			return d.Mine(origin, o.Subject) && holds(o) && s.Holds(observed(o))
 		}))
 	}
-	return hospital.Across(ctx, c.client, op(name, hospital.Session, hospital.List), patient, ask, resultKey, opts...)
-}
-
-func resultKey(r Result) string {
-	return businessKey(r.Observation.Identifier, "", r.origin, r.Observation.ID)
+	return hospital.Across(ctx, c.client, ops().Read(name, hospital.Session, hospital.List), patient, ask, report.ResultKey, opts...)
 }
 
 // observed is when a result was measured.
@@ -80,30 +79,4 @@ func observed(o *r4.Observation) (string, *r4.Period) {
 		return o.EffectiveInstant, nil
 	}
 	return o.EffectiveDateTime, o.EffectivePeriod
-}
-
-// shown yields of results the versions that may be shown.
-func (d *desk) shown(ctx context.Context, found iter.Seq2[hospital.Found[*r4.Observation], error]) iter.Seq2[hospital.Found[Result], error] {
-	return func(yield func(hospital.Found[Result], error) bool) {
-		for item, err := range found {
-			if err != nil {
-				yield(hospital.Found[Result]{}, err)
-				return
-			}
-			o, before, err := current(ctx, d, item.Origin, item.Resource, errorObservation)
-			if err == nil && !d.mine(item.Origin, o.Subject) {
-				err = hospital.ErrWrongPatient
-			}
-			if err != nil {
-				yield(hospital.Found[Result]{}, err)
-				return
-			}
-			if errorObservation(o) && !before {
-				continue
-			}
-			if !yield(hospital.Found[Result]{Resource: d.result(o, item.Origin), Origin: item.Origin}, nil) {
-				return
-			}
-		}
-	}
 }

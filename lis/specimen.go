@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/hospital-go/hospital"
-	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
 	"github.com/hospital-go/hospital/internal/verb"
@@ -19,8 +18,8 @@ import (
 // its subject. hospital.ErrNotFound when there is none. One that was rejected has the
 // status unsatisfactory.
 func (c *Client) Specimen(ctx context.Context, barcode string, opts ...hospital.ReadOption) (hospital.Found[*r4.Specimen], error) {
-	return hospital.Read(ctx, c.client, op("Specimen", hospital.Session, hospital.Quick), func(ctx context.Context, f *fhir.Client) (tube, error) {
-		return c.concerning(ctx)(c.byBarcode(ctx, f, barcode, onlyReads))
+	return hospital.Read(ctx, c.client, ops().Read("Specimen", hospital.Session, hospital.Quick), func(ctx context.Context, f *fhir.Client) (tube, error) {
+		return c.concerning(ctx)(c.byBarcode(ctx, f, barcode, verb.OnlyReads))
 	}, opts...)
 }
 
@@ -28,12 +27,6 @@ func (c *Client) Specimen(ctx context.Context, barcode string, opts ...hospital.
 func stands(s *r4.Specimen) bool {
 	return s.Status != r4.SpecimenStatusUnsatisfactory && s.Status != r4.SpecimenStatusEnteredInError
 }
-
-// A reading verb settles nothing.
-const (
-	maySettle = true
-	onlyReads = false
-)
 
 // byBarcode finds the specimen that carries the barcode and was not entered in error.
 func (c *Client) byBarcode(ctx context.Context, f *fhir.Client, barcode string, settle bool) (tube, error) {
@@ -75,9 +68,6 @@ func (c *Client) carries(s *r4.Specimen, barcode string) bool {
 
 var errTwoTubes = hospital.Refuse(hospital.ErrConflict, "two specimens carry the barcode; have one of them withdrawn")
 
-// clockMargin is how far servers' clocks may be apart.
-const clockMargin = 30 * time.Second
-
 // settle keeps one of several specimens of one barcode, which a server that looks, then
 // inserts can make of one collection, and withdraws the others, guarded by their
 // versions. The earliest stays. Nothing is withdrawn that the laboratory has received,
@@ -85,7 +75,7 @@ const clockMargin = 30 * time.Second
 func (c *Client) settle(ctx context.Context, f *fhir.Client, list []tube) (tube, error) {
 	slices.SortStableFunc(list, func(a, b tube) int { return verb.Updated(a.Resource).Compare(verb.Updated(b.Resource)) })
 	first := list[0]
-	window := c.contract(first.Origin).MaxRun() + clockMargin
+	window := verb.Contract(c.client, first.Origin).MaxRun() + verb.ClockMargin
 	for _, s := range list[1:] {
 		apart := verb.Updated(s.Resource).Sub(verb.Updated(first.Resource))
 		if s.Resource.ReceivedTime != "" || !stands(s.Resource) || verb.Updated(first.Resource).IsZero() || apart == 0 || apart > window || !sameRefs(first.Resource, s.Resource) {
@@ -107,23 +97,11 @@ func sameRefs(a, b *r4.Specimen) bool {
 	return a.Subject != nil && b.Subject != nil && equal(*a.Subject, *b.Subject) && slices.EqualFunc(a.Request, b.Request, equal)
 }
 
-// contract is what the endpoint that answered honours.
-func (c *Client) contract(o hospital.Origin) campus.Contract {
-	for _, e := range c.client.Topology().Endpoints() {
-		if e.ID == o.Endpoint {
-			return e.Contract
-		}
-	}
-	return campus.Contract{}
-}
-
 // concerning puts whoever a specimen is of into the audit.
 func (c *Client) concerning(ctx context.Context) func(tube, error) (tube, error) {
 	return func(s tube, err error) (tube, error) {
-		if err == nil && s.Resource.Subject != nil {
-			if typ, id, ok := c.client.Local(s.Origin, s.Resource.Subject.Reference); ok && typ == "Patient" {
-				hospital.Concerns(ctx, verb.ByRecord(s.Origin, id))
-			}
+		if err == nil {
+			verb.Concerns(ctx, c.client, s.Origin, s.Resource.Subject)
 		}
 		return s, err
 	}
@@ -209,7 +187,7 @@ func (c *Client) Reject(ctx context.Context, r RejectRequest, opts ...hospital.W
 // that it was made already, or makes it.
 func (c *Client) change(ctx context.Context, name, barcode string, step func(*r4.Specimen) (bool, error), opts []hospital.WriteOption) (tube, error) {
 	send := func(ctx context.Context, f *fhir.Client) (tube, error) {
-		found, err := c.concerning(ctx)(c.byBarcode(ctx, f, barcode, maySettle))
+		found, err := c.concerning(ctx)(c.byBarcode(ctx, f, barcode, verb.MaySettle))
 		if err != nil {
 			return tube{}, err
 		}
@@ -226,7 +204,7 @@ func (c *Client) change(ctx context.Context, name, barcode string, step func(*r4
 		return tube{Resource: changed, Origin: hospital.OriginOf(resp)}, nil
 	}
 	find := func(ctx context.Context, f *fhir.Client) (tube, error) {
-		found, err := c.byBarcode(ctx, f, barcode, maySettle)
+		found, err := c.byBarcode(ctx, f, barcode, verb.MaySettle)
 		if err != nil {
 			return tube{}, err
 		}
@@ -236,7 +214,7 @@ func (c *Client) change(ctx context.Context, name, barcode string, step func(*r4
 		}
 		return found, err
 	}
-	return hospital.Write(ctx, c.client, write(name), barcode, send, find, opts...)
+	return hospital.Write(ctx, c.client, ops().Guarded(name), barcode, send, find, opts...)
 }
 
 func unguarded(err error, r r4.Resource) error {

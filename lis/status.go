@@ -9,6 +9,7 @@ import (
 	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
 	"github.com/hospital-go/hospital/internal/order"
+	"github.com/hospital-go/hospital/internal/report"
 	"github.com/hospital-go/hospital/internal/verb"
 )
 
@@ -48,47 +49,46 @@ type ItemStatus struct {
 // hospital.ErrNotFound when there is no such order, hospital.ErrWrongPatient when it is
 // somebody else's.
 func (c *Client) OrderStatus(ctx context.Context, number string, patient campus.PatientID, opts ...hospital.ReadOption) (hospital.Found[OrderStatus], error) {
-	return hospital.Read(ctx, c.client, op("OrderStatus", hospital.Session, hospital.List), func(ctx context.Context, f *fhir.Client) (hospital.Found[OrderStatus], error) {
+	return hospital.Read(ctx, c.client, ops().Read("OrderStatus", hospital.Session, hospital.List), func(ctx context.Context, f *fhir.Client) (hospital.Found[OrderStatus], error) {
 		var none hospital.Found[OrderStatus]
 		placed, id, err := c.orders.Owned(ctx, f, number, patient)
 		if err != nil {
 			return none, err
 		}
 		ctx = hospital.SameStore(ctx, placed.Origin)
-		d := &desk{Client: c, f: f, opts: append(opts[:len(opts):len(opts)], hospital.Concerning(patient)), patient: id, origin: placed.Origin}
-		status, err := d.status(ctx, placed)
+		status, err := c.status(ctx, f, c.reports.Of(f, id, verb.ReadAbout(opts, patient)), placed)
 		return hospital.Found[OrderStatus]{Resource: status, Origin: placed.Origin}, err
 	}, verb.ReadAbout(opts, patient)...)
 }
 
-func (d *desk) status(ctx context.Context, placed order.Placed) (OrderStatus, error) {
+func (c *Client) status(ctx context.Context, f *fhir.Client, call *report.Call, placed order.Placed) (OrderStatus, error) {
 	out := OrderStatus{Number: placed.Resource.Number}
 	items := make([]order.Item, len(placed.Resource.Items))
 	for i, s := range placed.Resource.Items {
 		items[i] = order.Item{Resource: s, Origin: placed.Origin}
 	}
-	specimens, err := d.specimensOf(ctx, d.f, d.patient, items)
+	specimens, err := c.specimensOf(ctx, f, call.Patient(), items)
 	if err != nil {
 		return out, err
 	}
-	reports, err := d.reportsOn(ctx, d.f, d.patient, items)
+	reports, err := c.reportsOn(ctx, f, call.Patient(), items)
 	if err != nil {
 		return out, err
 	}
 	for i := range reports {
-		if reports[i].Resource, _, err = current(ctx, d, reports[i].Origin, reports[i].Resource, errorReport); err != nil {
+		if reports[i].Resource, _, err = report.Current(ctx, call, reports[i].Origin, reports[i].Resource, report.Headers().InError); err != nil {
 			return out, err
 		}
 	}
 	for _, item := range items {
 		s := ItemStatus{Item: item.Resource}
 		for _, t := range specimens {
-			if d.takenFor(t, item) {
+			if c.takenFor(t, item) {
 				s.Specimens = append(s.Specimens, t.Resource)
 			}
 		}
 		for _, r := range reports {
-			if d.basedOn(r, item) && !errorReport(r.Resource) {
+			if c.reports.On(r.Resource, r.Origin, item.Resource.ID) && !report.Headers().InError(r.Resource) {
 				s.Reports = append(s.Reports, r.Resource)
 			}
 		}

@@ -11,16 +11,8 @@ import (
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/internal/report"
 	"github.com/hospital-go/hospital/internal/verb"
-)
-
-// Direction is an order in time.
-type Direction bool
-
-// Directions.
-const (
-	OldestFirst Direction = false
-	NewestFirst Direction = true
 )
 
 // TrendQuery chooses one test of a patient over time.
@@ -46,8 +38,8 @@ func (c *Client) Trend(ctx context.Context, q TrendQuery, opts ...hospital.ReadO
 		return verb.Fail[Result](hospital.Refuse(hospital.ErrInvalidArgument, "a trend is of one code"))
 	}
 	codes := []r4.Coding{q.Code}
-	found := c.observations(ctx, "Trend", q.Patient, span{q.From, q.To}, coded[*r4.Observation](string(fhir.ObservationCode), codes),
-		func(o *r4.Observation) bool { return hasAny(o.Code, codes) }, opts)
+	found := c.observations(ctx, "Trend", q.Patient, verb.Span{From: q.From, To: q.To}, verb.Coded[*r4.Observation](string(fhir.ObservationCode), codes),
+		func(o *r4.Observation) bool { return verb.HasAny(o.Code, codes) }, opts)
 	return inTime(found, q.Direction)
 }
 
@@ -95,11 +87,7 @@ func measured(o *r4.Observation) time.Time {
 	if period != nil {
 		at = period.Start
 	}
-	s, err := r4.ParseTime(at, verb.China)
-	if err != nil {
-		return time.Time{}
-	}
-	return s.From
+	return verb.Point(at)
 }
 
 // MaxLast is how many results [Client.Last] may be asked for.
@@ -116,18 +104,18 @@ func (c *Client) Last(ctx context.Context, patient campus.PatientID, codes []r4.
 		return nil, err
 	}
 	lastn := declared.Operation("Observation", "lastn")
-	return hospital.Read(ctx, c.client, op("Last", hospital.Session, hospital.List), func(ctx context.Context, f *fhir.Client) ([]hospital.Found[Result], error) {
-		d, ctx, err := c.at(ctx, f, patient, opts)
+	return hospital.Read(ctx, c.client, ops().Read("Last", hospital.Session, hospital.List), func(ctx context.Context, f *fhir.Client) ([]hospital.Found[Result], error) {
+		call, ctx, err := c.reports.At(ctx, f, patient, opts)
 		if err != nil {
 			return nil, err
 		}
 		var out []hospital.Found[Result]
 		for _, code := range codes {
-			last := d.lastBySearch
+			last := c.lastBySearch
 			if lastn {
-				last = d.lastByOperation
+				last = c.lastByOperation
 			}
-			list, err := last(ctx, code, n)
+			list, err := last(ctx, f, call, code, n)
 			if err != nil {
 				return nil, err
 			}
@@ -139,12 +127,12 @@ func (c *Client) Last(ctx context.Context, patient campus.PatientID, codes []r4.
 
 // lastBySearch leaves a search in the order of time when it has enough. A server that
 // does not sort is told from one that does by what comes.
-func (d *desk) lastBySearch(ctx context.Context, code r4.Coding, n int) ([]hospital.Found[Result], error) {
-	filters := append(coded[*r4.Observation](string(fhir.ObservationCode), []r4.Coding{code}),
-		fhir.ObservationPatient.Is(d.patient), fhir.Newest(fhir.ObservationDate), fhir.Count[*r4.Observation](n))
-	found := verb.Search(ctx, d.f, fhir.For(filters...), func(o *r4.Observation, origin hospital.Origin) bool { return d.isLast(origin, o, code) })
+func (c *Client) lastBySearch(ctx context.Context, f *fhir.Client, call *report.Call, code r4.Coding, n int) ([]hospital.Found[Result], error) {
+	filters := append(verb.Coded[*r4.Observation](string(fhir.ObservationCode), []r4.Coding{code}),
+		fhir.ObservationPatient.Is(call.Patient()), fhir.Newest(fhir.ObservationDate), fhir.Count[*r4.Observation](n))
+	found := verb.Search(ctx, f, fhir.For(filters...), func(o *r4.Observation, origin hospital.Origin) bool { return isLast(call, origin, o, code) })
 	var out []hospital.Found[Result]
-	for item, err := range d.shown(ctx, found) {
+	for item, err := range call.Shown(ctx, found) {
 		if err != nil {
 			return nil, err
 		}
@@ -158,27 +146,27 @@ func (d *desk) lastBySearch(ctx context.Context, code r4.Coding, n int) ([]hospi
 	return out, nil
 }
 
-func (d *desk) isLast(origin hospital.Origin, o *r4.Observation, code r4.Coding) bool {
-	return d.mine(origin, o.Subject) && hasAny(o.Code, []r4.Coding{code})
+func isLast(call *report.Call, origin hospital.Origin, o *r4.Observation, code r4.Coding) bool {
+	return call.Mine(origin, o.Subject) && verb.HasAny(o.Code, []r4.Coding{code})
 }
 
-func (d *desk) lastByOperation(ctx context.Context, code r4.Coding, n int) ([]hospital.Found[Result], error) {
+func (c *Client) lastByOperation(ctx context.Context, f *fhir.Client, call *report.Call, code r4.Coding, n int) ([]hospital.Found[Result], error) {
 	text := func(name, value string) r4.ParametersParameter {
 		return r4.ParametersParameter{Name: name, ValueString: value}
 	}
-	answer, resp, err := fhir.Invoke[*r4.Bundle](ctx, d.f, fhir.Operation{Name: "lastn", Type: "Observation", Reads: true, Parameters: &r4.Parameters{
+	answer, resp, err := fhir.Invoke[*r4.Bundle](ctx, f, fhir.Operation{Name: "lastn", Type: "Observation", Reads: true, Parameters: &r4.Parameters{
 		Parameter: []r4.ParametersParameter{
-			{Name: "max", ValuePositiveInt: &n}, text("patient", "Patient/"+d.patient), text("code", tokenOf(code)),
+			{Name: "max", ValuePositiveInt: &n}, text("patient", "Patient/"+call.Patient()), text("code", tokenOf(code)),
 		},
 	}})
 	if err != nil {
 		return nil, err
 	}
 	origin := hospital.OriginOf(resp)
-	return verb.Collect(inTime(d.shown(ctx, func(yield func(hospital.Found[*r4.Observation], error) bool) {
+	return verb.Collect(inTime(call.Shown(ctx, func(yield func(hospital.Found[*r4.Observation], error) bool) {
 		for i := range answer.Entry {
 			o, err := r4.As[*r4.Observation](answer.Entry[i].Resource)
-			if err != nil || !d.isLast(origin, o, code) {
+			if err != nil || !isLast(call, origin, o, code) {
 				yield(hospital.Found[*r4.Observation]{}, hospital.ErrFilterIgnored)
 				return
 			}

@@ -295,4 +295,3 @@ func (it *item) same() StoreOutcome {
 	}
 	return StoredBefore
 }
-

@@ -35,11 +35,9 @@ type metadata struct {
 
 func (m *metadata) all(ctx context.Context) iter.Seq2[hospital.Found[Dataset], error] {
 	return func(yield func(hospital.Found[Dataset], error) bool) {
-		broke, again, err := true, error(nil), error(hospital.ErrIncomplete)
-		for range maxTries {
-			if broke, again, err = m.try(ctx, again, yield); !broke {
-				break
-			}
+		var again, err error
+		for tries, broke := 0, true; broke && tries < maxTries; tries++ {
+			broke, again, err = m.try(ctx, again, yield)
 		}
 		if err != nil {
 			yield(hospital.Found[Dataset]{}, settled(err))

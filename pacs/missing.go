@@ -52,4 +52,3 @@ func (d *download) missing(list []ref, cause error) error {
 	}
 	return hospital.Because(hospital.ErrIncomplete, e)
 }
-

@@ -7,8 +7,10 @@ import (
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/fhir/r4"
 	"github.com/hospital-go/hospital/internal/booking"
+	"github.com/hospital-go/hospital/internal/critical"
 	"github.com/hospital-go/hospital/internal/dicomweb"
 	"github.com/hospital-go/hospital/internal/order"
+	"github.com/hospital-go/hospital/internal/report"
 )
 
 // The DICOM JSON model (PS3.18 annex F). Packages fmt and slog print none of their
@@ -26,13 +28,18 @@ type (
 	Tag = dicomweb.Tag
 )
 
-// Client has the verbs. It is immutable and safe for concurrent use.
+// Client has the verbs. It remembers which versions of reports it has shown, so that an
+// older one is never shown after a newer: use one for as long as the program runs. Beyond
+// that it is immutable, and it is safe for concurrent use.
 type Client struct {
 	client  *hospital.Client
 	ris     campus.SystemID
 	systems Systems
+	marks   Marks
 	desk    *booking.Desk
 	orders  *order.Desk
+	reports *report.Desk
+	board   *critical.Board
 	viewer  viewer
 }
 
@@ -46,6 +53,10 @@ type Systems struct {
 	Accession string
 	// Line of an item's accession number and line. Default [DefaultLineSystem].
 	Line string
+	// Report of a report's number. Default [DefaultReportSystem].
+	Report string
+	// Critical of a critical value's notification. Default [DefaultCriticalSystem].
+	Critical string
 }
 
 // Imaging is the category of what is ordered here, a code of SNOMED CT.
@@ -61,6 +72,9 @@ const (
 
 	DefaultBookingSystem = "urn:hospital-go:imaging-booking-number"
 	DefaultHoldSystem    = "urn:hospital-go:imaging-hold-number"
+
+	DefaultReportSystem   = "urn:hospital-go:imaging-report-number"
+	DefaultCriticalSystem = "urn:hospital-go:imaging-critical-number"
 )
 
 // Option configures a [Client].
@@ -77,13 +91,20 @@ func WithSystems(s Systems) Option {
 		c.systems.Hold = cmp.Or(s.Hold, c.systems.Hold)
 		c.systems.Accession = cmp.Or(s.Accession, c.systems.Accession)
 		c.systems.Line = cmp.Or(s.Line, c.systems.Line)
+		c.systems.Report = cmp.Or(s.Report, c.systems.Report)
+		c.systems.Critical = cmp.Or(s.Critical, c.systems.Critical)
 	}
 }
 
+// WithMarks says how reports that other institutions recognise are marked; the default
+// is the tag HR of urn:hospital-go:recognition.
+func WithMarks(m Marks) Option { return func(c *Client) { c.marks = m } }
+
 // New returns the imaging verbs of client.
 func New(client *hospital.Client, opts ...Option) *Client {
-	c := &Client{client: client, ris: campus.RIS, systems: Systems{
+	c := &Client{client: client, ris: campus.RIS, marks: report.DefaultMarks(), systems: Systems{
 		Booking: DefaultBookingSystem, Hold: DefaultHoldSystem, Accession: DefaultAccessionSystem, Line: DefaultLineSystem,
+		Report: DefaultReportSystem, Critical: DefaultCriticalSystem,
 	}}
 	for _, o := range opts {
 		o(c)
@@ -93,6 +114,11 @@ func New(client *hospital.Client, opts ...Option) *Client {
 		System: c.ris, Prefix: "pacs", Category: r4.Coding{System: OrderCategorySystem, Code: OrderCategory},
 		Requisition: c.systems.Accession, Line: c.systems.Line, Begun: c.begun,
 	})
+	c.reports = report.New(client, report.Config{
+		System: c.ris, Prefix: "pacs", Section: r4.Coding{System: SectionSystem, Code: Radiology}, Number: c.systems.Report,
+		Marks: c.marks, StudyUID: studyUID,
+	})
+	c.board = critical.New(client, critical.Config{System: c.ris, Prefix: "pacs", Number: c.systems.Critical})
 	return c
 }
 

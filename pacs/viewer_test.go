@@ -31,31 +31,21 @@ var viewers = pacs.WithViewers(map[campus.DataCenterID]string{
 func TestViewerLinkFollowsHealth(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		trouble func(hosp *fakes.Hospital, client *hospital.Client, images *pacs.Client)
+		trouble func(ctx context.Context, hosp *fakes.Hospital, client *hospital.Client, images *pacs.Client)
 		want    campus.DataCenterID
 	}{
-		"all well": {func(*fakes.Hospital, *hospital.Client, *pacs.Client) {}, "dc-a"},
-		"drained": {func(_ *fakes.Hospital, client *hospital.Client, _ *pacs.Client) {
+		"all well": {func(context.Context, *fakes.Hospital, *hospital.Client, *pacs.Client) {}, "dc-a"},
+		"drained": {func(_ context.Context, _ *fakes.Hospital, client *hospital.Client, _ *pacs.Client) {
 			client.Drain(failover.Selector{System: campus.PACS, DataCenter: "dc-a"})
 		}, "dc-b"},
-		"lost": {func(hosp *fakes.Hospital, _ *hospital.Client, images *pacs.Client) {
+		"lost": {func(ctx context.Context, hosp *fakes.Hospital, _ *hospital.Client, images *pacs.Client) {
 			hosp.Stop("dc-a")
-			for range 5 {
-				for _, err := range images.Series(context.Background(), hosp.Demo().Studies[0].UID) {
-					if err != nil {
-						return
-					}
-				}
-			}
+			askOften(ctx, hosp, images)
 		}, "dc-b"},
-		"both lost": {func(hosp *fakes.Hospital, _ *hospital.Client, images *pacs.Client) {
+		"both lost": {func(ctx context.Context, hosp *fakes.Hospital, _ *hospital.Client, images *pacs.Client) {
 			hosp.Stop("dc-a")
 			hosp.Stop("dc-b")
-			for range 5 {
-				for range images.Series(context.Background(), hosp.Demo().Studies[0].UID) {
-					continue
-				}
-			}
+			askOften(ctx, hosp, images)
 		}, "dc-a"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -66,13 +56,24 @@ func TestViewerLinkFollowsHealth(t *testing.T) {
 				require.NoError(t, err)
 				defer client.Close() //nolint:errcheck // it never fails
 				images := pacs.New(client, viewers)
-				c.trouble(hosp, client, images)
+				c.trouble(t.Context(), hosp, client, images)
 				link, err := images.ViewerLink(t.Context(), linkedStudy)
 				require.NoError(t, err)
 				assert.Equal(t, c.want, link.DataCenter)
 				time.Sleep(time.Second) //nolint:forbidigo // synctest bubble: probes end
 			})
 		})
+	}
+}
+
+// askOften lets the client learn how the sites are.
+func askOften(ctx context.Context, hosp *fakes.Hospital, images *pacs.Client) {
+	for range 5 {
+		for _, err := range images.Series(ctx, hosp.Demo().Studies[0].UID) {
+			if err != nil {
+				break
+			}
+		}
 	}
 }
 

@@ -32,7 +32,7 @@ type act struct {
 }
 
 func (a *act) take(ctx context.Context, opts []hospital.WriteOption) (Booking, error) {
-	return hospital.Write(ctx, a.desk.client, a.desk.write(a.name), a.number, a.send, a.find, verb.About(opts, a.patient)...)
+	return hospital.Write(ctx, a.desk.client, a.desk.ops.Guarded(a.name), a.number, a.send, a.find, verb.About(opts, a.patient)...)
 }
 
 func (a *act) check() error {
@@ -159,7 +159,7 @@ func (a *act) rivals(ctx context.Context, f *fhir.Client, mine Booking, slot str
 	rivals, err := a.desk.live(ctx, f, fhir.For(fhir.Identifier[*r4.Appointment](a.system, a.number)), func(b Booking) bool {
 		return r4.HasIdentifier(b.Resource.Identifier, a.system, a.number)
 	})
-	if err != nil || a.desk.contract(mine.Origin).Versioning {
+	if err != nil || verb.Contract(a.desk.client, mine.Origin).Versioning {
 		return rivals, err
 	}
 	q := fhir.For(fhir.AppointmentSlot.Is(slot))
@@ -180,19 +180,9 @@ func yields(rival, mine Booking) bool {
 	return rival.Resource.Status == mine.Resource.Status && !verb.Updated(mine.Resource).IsZero() && verb.Updated(rival.Resource).After(verb.Updated(mine.Resource))
 }
 
-// contract is what the endpoint that answered honours.
-func (d *Desk) contract(o hospital.Origin) campus.Contract {
-	for _, e := range d.client.Topology().Endpoints() {
-		if e.ID == o.Endpoint {
-			return e.Contract
-		}
-	}
-	return campus.Contract{}
-}
-
 // fromHold turns the hold's Appointment into the booking's.
 func (a *act) fromHold(ctx context.Context, f *fhir.Client, patient string, slot *r4.Slot, guard []r4.BundleEntry) (Booking, error) {
-	held, err := a.desk.appointment(ctx, f, a.desk.systems.Hold, a.hold, a.patient, maySettle)
+	held, err := a.desk.appointment(ctx, f, a.desk.systems.Hold, a.hold, a.patient, verb.MaySettle)
 	if err != nil {
 		return Booking{}, err
 	}
@@ -244,20 +234,20 @@ func (a *act) find(ctx context.Context, f *fhir.Client) (Booking, error) {
 	if err := a.check(); err != nil {
 		return Booking{}, err
 	}
-	found, err := a.desk.appointment(ctx, f, a.system, a.number, a.patient, maySettle)
+	found, err := a.desk.appointment(ctx, f, a.system, a.number, a.patient, verb.MaySettle)
 	if err != nil {
 		return Booking{}, err
 	}
 	if a.gaveWay.Load() && over(found.Resource.Status) {
 		return Booking{}, hospital.ErrConflict
 	}
-	contract := a.desk.contract(found.Origin)
+	contract := verb.Contract(a.desk.client, found.Origin)
 	if err := a.compare(ctx, f, found); err != nil || contract.Versioning || len(found.Resource.Slot) != 1 {
 		return found, err
 	}
 	// Whoever has just sent it must look beside it here too: the answer may have
 	// been lost before he could. What somebody sent earlier stands.
-	if time.Since(time.Unix(0, a.sentAt.Load())) > contract.MaxRun()+clockMargin {
+	if time.Since(time.Unix(0, a.sentAt.Load())) > contract.MaxRun()+verb.ClockMargin {
 		return found, nil
 	}
 	_, slot, ok := a.desk.client.Local(found.Origin, found.Resource.Slot[0].Reference)

@@ -62,12 +62,6 @@ func (d *Desk) appointment(ctx context.Context, f *fhir.Client, system, number s
 	return d.settle(ctx, f, live, id)
 }
 
-// A reading verb settles nothing.
-const (
-	maySettle = true
-	onlyReads = false
-)
-
 var errTwoLive = hospital.Refuse(hospital.ErrConflict, "two live appointments carry the Number; have one of them cancelled")
 
 // settle keeps one of several Appointments of one Number and patient and ends the
@@ -85,7 +79,7 @@ func (d *Desk) settle(ctx context.Context, f *fhir.Client, live []Booking, id ca
 	slices.SortFunc(live, func(a, b Booking) int {
 		return cmp.Or(progress(b)-progress(a), verb.Updated(a.Resource).Compare(verb.Updated(b.Resource)))
 	})
-	window := d.contract(live[0].Origin).MaxRun() + clockMargin
+	window := verb.Contract(d.client, live[0].Origin).MaxRun() + verb.ClockMargin
 	for _, b := range live[1:] {
 		apart := verb.Updated(b.Resource).Sub(verb.Updated(live[0].Resource)).Abs()
 		if progress(b) > 1 || verb.Updated(b.Resource).IsZero() || verb.Updated(live[0].Resource).IsZero() || apart > window || (apart == 0 && progress(b) == progress(live[0])) {
@@ -129,7 +123,7 @@ func (d *Desk) usedByOthers(ctx context.Context, f *fhir.Client, found Booking, 
 	return slices.ContainsFunc(list, func(b Booking) bool {
 		until, ours := holdEnd(b.Resource)
 		holds := status == r4.SlotStatusBusyTentative && b.Resource.Status == r4.AppointmentStatusProposed &&
-			!(ours && time.Now().After(until.Add(clockMargin)))
+			!(ours && time.Now().After(until.Add(verb.ClockMargin)))
 		return b.Resource.ID != found.Resource.ID && (Taken(b.Resource.Status) || holds)
 	}), err
 }

@@ -16,9 +16,9 @@ import (
 // hospital.ErrNotFound when there is none, hospital.ErrWrongPatient when it is
 // somebody else's. The operation has the name of the client's verb.
 func (d *Desk) Booking(ctx context.Context, name, number string, patient campus.PatientID, opts ...hospital.ReadOption) (Booking, error) {
-	return hospital.Read(ctx, d.client, d.op(name, hospital.Session, hospital.Quick),
+	return hospital.Read(ctx, d.client, d.ops.Read(name, hospital.Session, hospital.Quick),
 		func(ctx context.Context, f *fhir.Client) (Booking, error) {
-			found, _, err := d.owned(ctx, f, d.systems.Booking, number, patient, onlyReads)
+			found, _, err := d.owned(ctx, f, d.systems.Booking, number, patient, verb.OnlyReads)
 			return found, err
 		}, append(slices.Clip(opts), hospital.Concerning(patient))...)
 }
@@ -26,7 +26,7 @@ func (d *Desk) Booking(ctx context.Context, name, number string, patient campus.
 // Owned finds the booking that carries Number for a writing verb, checks whose it is,
 // and returns the patient's id in the Store that answered.
 func (d *Desk) Owned(ctx context.Context, f *fhir.Client, number string, patient campus.PatientID) (Booking, string, error) {
-	return d.owned(ctx, f, d.systems.Booking, number, patient, maySettle)
+	return d.owned(ctx, f, d.systems.Booking, number, patient, verb.MaySettle)
 }
 
 // owned finds an Appointment by Number, checks whose it is, and returns the
@@ -79,11 +79,11 @@ type ending struct {
 }
 
 func (e *ending) run(ctx context.Context, opts []hospital.WriteOption) (Booking, error) {
-	return hospital.Write(ctx, e.desk.client, e.desk.write(e.name), e.number, e.send, e.find, verb.About(opts, e.patient)...)
+	return hospital.Write(ctx, e.desk.client, e.desk.ops.Guarded(e.name), e.number, e.send, e.find, verb.About(opts, e.patient)...)
 }
 
 func (e *ending) send(ctx context.Context, f *fhir.Client) (Booking, error) {
-	found, _, err := e.desk.owned(ctx, f, e.system, e.number, e.patient, maySettle)
+	found, _, err := e.desk.owned(ctx, f, e.system, e.number, e.patient, verb.MaySettle)
 	if err != nil || found.Resource.Status == r4.AppointmentStatusCancelled {
 		return found, err
 	}
@@ -95,7 +95,7 @@ func (e *ending) send(ctx context.Context, f *fhir.Client) (Booking, error) {
 
 // find: the act is done when the Appointment is cancelled.
 func (e *ending) find(ctx context.Context, f *fhir.Client) (Booking, error) {
-	found, _, err := e.desk.owned(ctx, f, e.system, e.number, e.patient, maySettle)
+	found, _, err := e.desk.owned(ctx, f, e.system, e.number, e.patient, verb.MaySettle)
 	if err == nil && found.Resource.Status != r4.AppointmentStatusCancelled {
 		return Booking{}, hospital.ErrNotFound
 	}
@@ -175,7 +175,7 @@ type RescheduleRequest struct {
 // hospital.ErrConflict and changes nothing.
 func (d *Desk) Reschedule(ctx context.Context, r RescheduleRequest, opts ...hospital.WriteOption) (Booking, error) {
 	m := &move{desk: d, RescheduleRequest: r}
-	return hospital.Write(ctx, d.client, d.write("Reschedule"), r.Number, m.send, m.find, verb.About(opts, r.Patient)...)
+	return hospital.Write(ctx, d.client, d.ops.Guarded("Reschedule"), r.Number, m.send, m.find, verb.About(opts, r.Patient)...)
 }
 
 type move struct {
@@ -264,7 +264,7 @@ func (d *Desk) ReleaseExpired(ctx context.Context, schedule hospital.Found[*r4.S
 	}
 	freed := 0
 	// All of them first: a search whose result shrinks between its pages skips some.
-	held, err := verb.Collect(hospital.Stream(ctx, d.client, d.op("HeldSlots", hospital.Strong, hospital.List), d.heldSlots(schedule, from, to), read...), maxSlots)
+	held, err := verb.Collect(hospital.Stream(ctx, d.client, d.ops.Read("HeldSlots", hospital.Strong, hospital.List), d.heldSlots(schedule, from, to), read...), maxSlots)
 	if err != nil {
 		return 0, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/hospital-go/hospital"
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/fhir"
+	"github.com/hospital-go/hospital/internal/verb"
 )
 
 // Systems are the identifier systems under which Numbers are stored. They must differ.
@@ -43,7 +44,7 @@ func DefaultRefusals() map[string]Refusal {
 type Desk struct {
 	client   *hospital.Client
 	system   campus.SystemID
-	prefix   string
+	ops      verb.Ops
 	systems  Systems
 	refusals map[string]Refusal
 }
@@ -52,7 +53,7 @@ type Desk struct {
 // "his" makes "his.Book". refusals are the reasons by the codes that the server has in
 // OperationOutcome.issue.details.coding; the caller must not change them any more.
 func New(client *hospital.Client, system campus.SystemID, prefix string, systems Systems, refusals map[string]Refusal) *Desk {
-	return &Desk{client: client, system: system, prefix: prefix, systems: systems, refusals: refusals}
+	return &Desk{client: client, system: system, ops: verb.Ops{System: system, Prefix: prefix}, systems: systems, refusals: refusals}
 }
 
 // Refused gives a business refusal its reason, and leaves every other error alone.
@@ -72,16 +73,4 @@ func (d *Desk) Refused(err error) error {
 		}
 	}
 	return err
-}
-
-func (d *Desk) op(name string, consistency hospital.Consistency, class hospital.Class) hospital.Op {
-	return hospital.Op{Name: d.prefix + "." + name, System: d.system, Consistency: consistency, Class: class}
-}
-
-// write declares a transaction whose guard is a version.
-func (d *Desk) write(name string) hospital.Op {
-	return hospital.Op{
-		Name: d.prefix + "." + name, System: d.system, Consistency: hospital.Strong,
-		Repeat: hospital.Guarded, Class: hospital.WriteClass,
-	}
 }

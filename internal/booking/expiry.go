@@ -19,22 +19,6 @@ func (d *Desk) heldSlots(schedule hospital.Found[*r4.Schedule], from, to time.Ti
 	}
 }
 
-// clockMargin is how far clocks may be apart before a live hold would be ended.
-const clockMargin = 30 * time.Second
-
-// concernsPatients puts whoever an appointment is for into the audit, by the record
-// that the appointment names.
-func (d *Desk) concernsPatients(ctx context.Context, b Booking) {
-	for _, p := range b.Resource.Participant {
-		if p.Actor == nil {
-			continue
-		}
-		if typ, id, ok := d.client.Local(b.Origin, p.Actor.Reference); ok && typ == "Patient" {
-			hospital.Concerns(ctx, verb.ByRecord(b.Origin, id))
-		}
-	}
-}
-
 // releaseExpired ends the hold of one slot if its time is over.
 func (d *Desk) releaseExpired(ctx context.Context, slot hospital.Found[*r4.Slot], opts []hospital.WriteOption) (bool, error) {
 	tried := false
@@ -48,9 +32,11 @@ func (d *Desk) releaseExpired(ctx context.Context, slot hospital.Found[*r4.Slot]
 			if _, ok := r4.IdentifierValue(held.Resource.Identifier, d.systems.Hold); !ok || !ours {
 				continue // another program's: it knows when that ends
 			}
-			if time.Now().After(until.Add(clockMargin)) {
+			if time.Now().After(until.Add(verb.ClockMargin)) {
 				tried = true
-				d.concernsPatients(ctx, held)
+				for _, p := range held.Resource.Participant {
+					verb.Concerns(ctx, d.client, held.Origin, p.Actor)
+				}
 				return d.end(ctx, f, held, r4.SlotStatusBusyTentative)
 			}
 		}
@@ -63,7 +49,7 @@ func (d *Desk) releaseExpired(ctx context.Context, slot hospital.Found[*r4.Slot]
 		}
 		return Booking{}, err
 	}
-	_, err := hospital.Write(ctx, d.client, d.write("ReleaseExpired"), "", step, find, opts...)
+	_, err := hospital.Write(ctx, d.client, d.ops.Guarded("ReleaseExpired"), "", step, find, opts...)
 	return tried && err == nil, err
 }
 

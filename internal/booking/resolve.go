@@ -18,11 +18,11 @@ func (d *Desk) Resolve(ctx context.Context, number string, opts ...hospital.Read
 	if err := verb.CheckNumber(number); err != nil {
 		return Booking{}, err
 	}
-	return hospital.Resolve(ctx, d.client, d.write("Resolve"), number, func(ctx context.Context, f *fhir.Client) (Booking, error) {
-		found, err := d.appointment(ctx, f, d.systems.Booking, number, campus.PatientID{}, onlyReads)
+	return hospital.Resolve(ctx, d.client, d.ops.Guarded("Resolve"), number, func(ctx context.Context, f *fhir.Client) (Booking, error) {
+		found, err := d.appointment(ctx, f, d.systems.Booking, number, campus.PatientID{}, verb.OnlyReads)
 		if hospital.CodeOf(err) != hospital.ErrNotFound {
 			return found, err
 		}
-		return d.appointment(ctx, f, d.systems.Hold, number, campus.PatientID{}, onlyReads)
+		return d.appointment(ctx, f, d.systems.Hold, number, campus.PatientID{}, verb.OnlyReads)
 	}, opts...)
 }

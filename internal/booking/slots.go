@@ -17,19 +17,15 @@ const scheduleService fhir.TokenParam[*r4.Schedule] = "service-type"
 // Schedules yields the schedules of a service, a coding of Schedule.serviceType, whose
 // planning horizon meets [from, to); one without a horizon is not left out.
 func (d *Desk) Schedules(ctx context.Context, service r4.Coding, from, to time.Time, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[*r4.Schedule], error] {
-	return hospital.Stream(ctx, d.client, d.op("Schedules", hospital.Any, hospital.List),
+	return hospital.Stream(ctx, d.client, d.ops.Read("Schedules", hospital.Any, hospital.List),
 		func(ctx context.Context, f *fhir.Client) iter.Seq2[hospital.Found[*r4.Schedule], error] {
 			if fhir.Token(service.System, service.Code) == "" || !from.Before(to) {
 				return verb.Fail[*r4.Schedule](hospital.Refuse(hospital.ErrInvalidArgument, "a service's system and code, and a time span"))
 			}
 			return SchedulesOf(ctx, f, scheduleService.Is(service.System, service.Code), from, to, func(s *r4.Schedule, _ hospital.Origin) bool {
-				return slices.ContainsFunc(s.ServiceType, func(c r4.CodeableConcept) bool { return has(c, service) })
+				return slices.ContainsFunc(s.ServiceType, func(c r4.CodeableConcept) bool { return r4.HasCode(&c, service.System, service.Code) })
 			})
 		}, opts...)
-}
-
-func has(concept r4.CodeableConcept, want r4.Coding) bool {
-	return slices.ContainsFunc(concept.Coding, func(c r4.Coding) bool { return c.System == want.System && c.Code == want.Code })
 }
 
 // SchedulesOf yields the schedules that by finds, each of which whose must accept, and
@@ -44,7 +40,7 @@ func SchedulesOf(ctx context.Context, f *fhir.Client, by fhir.Filter[*r4.Schedul
 // FreeSlots (号源) yields the free slots of a schedule that start in [from, to).
 // A slot is free when it was read; Hold or Book decides.
 func (d *Desk) FreeSlots(ctx context.Context, schedule hospital.Found[*r4.Schedule], from, to time.Time, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[*r4.Slot], error] {
-	return hospital.Stream(ctx, d.client, d.op("FreeSlots", hospital.Session, hospital.List),
+	return hospital.Stream(ctx, d.client, d.ops.Read("FreeSlots", hospital.Session, hospital.List),
 		func(ctx context.Context, f *fhir.Client) iter.Seq2[hospital.Found[*r4.Slot], error] {
 			return d.slots(ctx, f, schedule, from, to, r4.SlotStatusFree)
 		}, opts...)

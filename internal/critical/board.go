@@ -50,11 +50,12 @@ const (
 type Board struct {
 	client *hospital.Client
 	config Config
+	ops    verb.Ops
 }
 
 // New returns the board of a system.
 func New(client *hospital.Client, config Config) *Board {
-	return &Board{client: client, config: config}
+	return &Board{client: client, config: config, ops: verb.Ops{System: config.System, Prefix: config.Prefix}}
 }
 
 // Stage is how far a critical value has come.
@@ -140,9 +141,7 @@ func (b *Board) read(t *r4.Task, o hospital.Origin) Found {
 		c.Patient = campus.PatientID{Issuer: t.For.Identifier.System, Value: t.For.Identifier.Value}
 	}
 	if t.Restriction != nil && t.Restriction.Period != nil {
-		if end, err := r4.ParseTime(t.Restriction.Period.End, verb.China); err == nil {
-			c.Deadline = end.From
-		}
+		c.Deadline = verb.Point(t.Restriction.Period.End)
 	}
 	for i := range t.Input {
 		if r4.HasCode(t.Input[i].Type, CodeSystem, InputValue) {
@@ -189,16 +188,10 @@ func (s Step) extension() r4.Extension {
 
 // Find reads the critical value of a Number.
 func (b *Board) Find(ctx context.Context, number string, opts ...hospital.ReadOption) (Found, error) {
-	return hospital.Read(ctx, b.client, b.op("Critical", hospital.Quick), func(ctx context.Context, f *fhir.Client) (Found, error) {
-		return b.byNumber(ctx, f, number, onlyReads)
+	return hospital.Read(ctx, b.client, b.ops.Read("Critical", hospital.Strong, hospital.Quick), func(ctx context.Context, f *fhir.Client) (Found, error) {
+		return b.byNumber(ctx, f, number, verb.OnlyReads)
 	}, opts...)
 }
-
-// A reading verb settles nothing.
-const (
-	maySettle = true
-	onlyReads = false
-)
 
 // byNumber finds the Task that carries the Number: the one that stands, or, when none
 // does, the one that was withdrawn.
@@ -229,26 +222,13 @@ func (b *Board) byNumber(ctx context.Context, f *fhir.Client, number string, set
 			return Found{}, err
 		}
 	}
-	b.concerning(ctx, found)
+	verb.Concerns(ctx, b.client, found.Origin, found.Resource.For)
 	return b.read(found.Resource, found.Origin), nil
 }
 
 type task = hospital.Found[*r4.Task]
 
-// concerning puts the patient into the audit.
-func (b *Board) concerning(ctx context.Context, t task) {
-	if t.Resource.For == nil {
-		return
-	}
-	if typ, id, ok := b.client.Local(t.Origin, t.Resource.For.Reference); ok && typ == "Patient" {
-		hospital.Concerns(ctx, verb.ByRecord(t.Origin, id))
-	}
-}
-
 var errTwoLive = hospital.Refuse(hospital.ErrConflict, "two live Tasks carry the Number; have one of them cancelled")
-
-// clockMargin is how far servers' clocks may be apart.
-const clockMargin = 30 * time.Second
 
 // settle keeps one of several Tasks of one Number, which a server that looks, then
 // inserts can make of one notification, and withdraws the others, guarded by their
@@ -257,7 +237,7 @@ const clockMargin = 30 * time.Second
 func (b *Board) settle(ctx context.Context, f *fhir.Client, list []task) (task, error) {
 	slices.SortStableFunc(list, func(x, y task) int { return verb.Updated(x.Resource).Compare(verb.Updated(y.Resource)) })
 	first := list[0]
-	window := b.contract(first.Origin).MaxRun() + clockMargin
+	window := verb.Contract(b.client, first.Origin).MaxRun() + verb.ClockMargin
 	for _, t := range list[1:] {
 		apart := verb.Updated(t.Resource).Sub(verb.Updated(first.Resource))
 		if t.Resource.Status != r4.TaskStatusRequested || verb.Updated(first.Resource).IsZero() || apart == 0 || apart > window ||
@@ -275,23 +255,3 @@ func (b *Board) settle(ctx context.Context, f *fhir.Client, list []task) (task, 
 }
 
 func sameRef(a, b *r4.Reference) bool { return a != nil && b != nil && a.Reference == b.Reference }
-
-// contract is what the endpoint that answered honours.
-func (b *Board) contract(o hospital.Origin) campus.Contract {
-	for _, e := range b.client.Topology().Endpoints() {
-		if e.ID == o.Endpoint {
-			return e.Contract
-		}
-	}
-	return campus.Contract{}
-}
-
-func (b *Board) op(name string, class hospital.Class) hospital.Op {
-	return hospital.Op{Name: b.config.Prefix + "." + name, System: b.config.System, Consistency: hospital.Strong, Class: class}
-}
-
-func (b *Board) write(name string) hospital.Op {
-	op := b.op(name, hospital.WriteClass)
-	op.Repeat = hospital.Guarded
-	return op
-}

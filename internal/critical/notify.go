@@ -34,7 +34,7 @@ type Request struct {
 // Notify tells a ward.
 func (b *Board) Notify(ctx context.Context, r Request, opts ...hospital.WriteOption) (Found, error) {
 	n := &notifying{board: b, Request: r}
-	return hospital.Write(ctx, b.client, b.write("NotifyCritical"), r.Number, n.send, n.find, verb.About(opts, r.Patient)...)
+	return hospital.Write(ctx, b.client, b.ops.Guarded("NotifyCritical"), r.Number, n.send, n.find, verb.About(opts, r.Patient)...)
 }
 
 type notifying struct {
@@ -145,7 +145,7 @@ func (n *notifying) find(ctx context.Context, f *fhir.Client) (Found, error) {
 	if err := n.check(); err != nil {
 		return Found{}, err
 	}
-	found, err := n.board.byNumber(ctx, f, n.Number, maySettle)
+	found, err := n.board.byNumber(ctx, f, n.Number, verb.MaySettle)
 	if err != nil {
 		return Found{}, err
 	}

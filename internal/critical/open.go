@@ -44,7 +44,7 @@ func (b *Board) list(ctx context.Context, name string, ward r4.Identifier, opts 
 		return b.open(ctx, f, ward, &known)
 	}
 	key := func(c *Critical) string { return string(c.origin.Store) + "/" + c.Task.ID }
-	all, err := verb.Collect(hospital.Across(ctx, b.client, b.op(name, hospital.List), campus.PatientID{}, ask, key, opts...), maxOpen)
+	all, err := verb.Collect(hospital.Across(ctx, b.client, b.ops.Read(name, hospital.Strong, hospital.List), campus.PatientID{}, ask, key, opts...), maxOpen)
 	if err != nil {
 		return nil, err
 	}
@@ -77,8 +77,9 @@ func (b *Board) open(ctx context.Context, f *fhir.Client, id r4.Identifier, know
 				yield(Found{}, err)
 				return
 			}
+			verb.Concerns(ctx, b.client, t.Origin, t.Resource.For)
 			c := b.read(t.Resource, t.Origin)
-			if b.concerning(ctx, t); c.Resource.Open() && !yield(c, nil) { // handled since the search
+			if c.Resource.Open() && !yield(c, nil) { // handled since the search
 				return
 			}
 		}

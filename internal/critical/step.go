@@ -84,7 +84,7 @@ func (b *Board) step(ctx context.Context, name string, a Acknowledgement, t tran
 		}
 		return found, err
 	}
-	return hospital.Write(ctx, b.client, b.write(name), a.Number, send, find, opts...)
+	return hospital.Write(ctx, b.client, b.ops.Guarded(name), a.Number, send, find, opts...)
 }
 
 // taken finds the critical value and reports whether the step was taken by the same
@@ -93,7 +93,7 @@ func (b *Board) taken(ctx context.Context, f *fhir.Client, a Acknowledgement, t 
 	if a.By == "" || (t.to != Seen && strings.TrimSpace(a.Text) == "") {
 		return Found{}, false, hospital.Refuse(hospital.ErrInvalidArgument, "say who takes the step, and what was read back or done")
 	}
-	found, err := b.byNumber(ctx, f, a.Number, maySettle)
+	found, err := b.byNumber(ctx, f, a.Number, verb.MaySettle)
 	if err != nil {
 		return Found{}, false, err
 	}

@@ -28,7 +28,7 @@ func (r Refusal) Err() error { return hospital.Refuse(hospital.ErrRefused, strin
 // Cancel cancels every item that still stands, guarded by their versions.
 func (d *Desk) Cancel(ctx context.Context, number string, patient campus.PatientID, opts ...hospital.WriteOption) (Placed, error) {
 	c := &cancelling{desk: d, number: number, patient: patient}
-	return hospital.Write(ctx, d.client, d.write("CancelOrder", hospital.Guarded), number, c.send, c.find, verb.About(opts, patient)...)
+	return hospital.Write(ctx, d.client, d.ops.Guarded("CancelOrder"), number, c.send, c.find, verb.About(opts, patient)...)
 }
 
 type cancelling struct {

@@ -17,6 +17,7 @@ import (
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/internal/verb"
 )
 
 // Config is how a system keeps its orders.
@@ -38,10 +39,13 @@ type Config struct {
 type Desk struct {
 	client *hospital.Client
 	config Config
+	ops    verb.Ops
 }
 
 // New returns the desk of a system.
-func New(client *hospital.Client, config Config) *Desk { return &Desk{client: client, config: config} }
+func New(client *hospital.Client, config Config) *Desk {
+	return &Desk{client: client, config: config, ops: verb.Ops{System: config.System, Prefix: config.Prefix}}
+}
 
 // Item is one item of an order (申请项目) and who answered with it.
 type Item = hospital.Found[*r4.ServiceRequest]
@@ -82,14 +86,3 @@ func (d *Desk) LineOf(s *r4.ServiceRequest) int {
 }
 
 func lineValue(number string, line int) string { return number + "-" + strconv.Itoa(line) }
-
-func (d *Desk) op(name string, class hospital.Class) hospital.Op {
-	return hospital.Op{Name: d.config.Prefix + "." + name, System: d.config.System, Consistency: hospital.Session, Class: class}
-}
-
-func (d *Desk) write(name string, repeat hospital.Repeat) hospital.Op {
-	return hospital.Op{
-		Name: d.config.Prefix + "." + name, System: d.config.System, Consistency: hospital.Strong,
-		Repeat: repeat, Class: hospital.WriteClass,
-	}
-}

@@ -20,6 +20,8 @@ type Query struct {
 	From, To time.Time
 }
 
+func (q Query) span() verb.Span { return verb.Span{From: q.From, To: q.To} }
+
 // maxListed bounds the items of one list.
 const maxListed = 5000
 
@@ -28,7 +30,7 @@ func (d *Desk) List(ctx context.Context, q Query, opts ...hospital.ReadOption) i
 	ask := func(ctx context.Context, f *fhir.Client, patient campus.PatientID) iter.Seq2[Placed, error] {
 		return d.list(ctx, f, q, patient)
 	}
-	return hospital.Across(ctx, d.client, d.op("Orders", hospital.List), q.Patient, ask, key, opts...)
+	return hospital.Across(ctx, d.client, d.ops.Read("Orders", hospital.Session, hospital.List), q.Patient, ask, key, opts...)
 }
 
 // key names an order across campuses. Two laboratories may have begun to count at one
@@ -41,6 +43,9 @@ func key(o Order) string {
 }
 
 func (d *Desk) list(ctx context.Context, f *fhir.Client, q Query, id campus.PatientID) iter.Seq2[Placed, error] {
+	if err := q.span().Check(); err != nil {
+		return verb.Fail[Order](err)
+	}
 	patient, err := verb.FindPatient(ctx, f, id)
 	if err != nil {
 		return verb.Fail[Order](err)
@@ -61,30 +66,10 @@ func (d *Desk) list(ctx context.Context, f *fhir.Client, q Query, id campus.Pati
 
 func (d *Desk) search(ctx context.Context, f *fhir.Client, q Query, patient string) iter.Seq2[Item, error] {
 	filters := []fhir.Filter[*r4.ServiceRequest]{fhir.ServiceRequestPatient.Is(patient), fhir.ServiceRequestCategory.Is(d.config.Category.System, d.config.Category.Code)}
-	if !q.From.IsZero() {
-		filters = append(filters, fhir.ServiceRequestAuthored.From(q.From))
-	}
-	if !q.To.IsZero() {
-		filters = append(filters, fhir.ServiceRequestAuthored.Before(q.To))
-	}
+	filters = append(filters, verb.Between(fhir.ServiceRequestAuthored, q.span())...)
 	return verb.Search(ctx, f, fhir.For(filters...), func(s *r4.ServiceRequest, o hospital.Origin) bool {
-		return d.client.Names(o, s.Subject, "Patient", patient) && d.ofCategory(s) && q.holds(s)
+		return d.client.Names(o, s.Subject, "Patient", patient) && verb.InCategory(s.Category, d.config.Category) && q.span().Holds(s.AuthoredOn, nil)
 	})
-}
-
-func (d *Desk) ofCategory(s *r4.ServiceRequest) bool {
-	return slices.ContainsFunc(s.Category, func(c r4.CodeableConcept) bool {
-		return r4.HasCode(&c, d.config.Category.System, d.config.Category.Code)
-	})
-}
-
-// holds: was it ordered within the bounds? A bare day is left to the server, whose day it is.
-func (q Query) holds(s *r4.ServiceRequest) bool {
-	to := q.To
-	if to.IsZero() {
-		to = time.Unix(1<<40, 0)
-	}
-	return verb.Meets(&r4.Period{Start: s.AuthoredOn, End: s.AuthoredOn}, q.From, to)
 }
 
 // requisitions gathers items by Number, the latest ordered first; what has no Number is
@@ -106,10 +91,4 @@ func (d *Desk) requisitions(found []Item) [][]Item {
 	return out
 }
 
-func authored(i Item) time.Time {
-	at, err := r4.ParseTime(i.Resource.AuthoredOn, verb.China)
-	if err != nil {
-		return time.Time{}
-	}
-	return at.From
-}
+func authored(i Item) time.Time { return verb.Point(i.Resource.AuthoredOn) }

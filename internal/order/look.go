@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"time"
 
 	"github.com/hospital-go/hospital"
 	"github.com/hospital-go/hospital/campus"
@@ -15,7 +14,7 @@ import (
 
 // Find reads the order of a Number, for this patient.
 func (d *Desk) Find(ctx context.Context, number string, patient campus.PatientID, opts ...hospital.ReadOption) (Placed, error) {
-	return hospital.Read(ctx, d.client, d.op("OrderOf", hospital.Quick), func(ctx context.Context, f *fhir.Client) (Placed, error) {
+	return hospital.Read(ctx, d.client, d.ops.Read("OrderOf", hospital.Session, hospital.Quick), func(ctx context.Context, f *fhir.Client) (Placed, error) {
 		placed, _, err := d.Owned(ctx, f, number, patient)
 		return placed, err
 	}, verb.ReadAbout(opts, patient)...)
@@ -157,16 +156,13 @@ func (d *Desk) order(items []Item) Placed {
 
 var errTwoLive = hospital.Refuse(hospital.ErrConflict, "two live items carry one line of the Number; have one of them cancelled")
 
-// clockMargin is how far servers' clocks may be apart.
-const clockMargin = 30 * time.Second
-
 // settle keeps one of several items of one line, which a server that looks, then
 // inserts can make, and cancels the others, guarded by their versions: the earliest
 // stays. Nothing is ended that somebody has begun with, nor where it cannot be told
 // that all are of one moment, as a repetition makes them. Of equal times mine go: who
 // wrote later must not stay when the earlier one has been told that it is alone.
 func (d *Desk) settle(ctx context.Context, f *fhir.Client, patient string, items, mine []Item) ([]Item, error) {
-	window := d.contract(items[0].Origin).MaxRun() + clockMargin
+	window := verb.Contract(d.client, items[0].Origin).MaxRun() + verb.ClockMargin
 	var over []Item
 	for _, l := range doubled(d.lines(items)) {
 		slices.SortStableFunc(l, func(a, b Item) int {
@@ -215,14 +211,4 @@ func (d *Desk) begun(ctx context.Context, f *fhir.Client, patient string, items 
 		return nil
 	}
 	return d.config.Begun(ctx, f, patient, items)
-}
-
-// contract is what the endpoint that answered honours.
-func (d *Desk) contract(o hospital.Origin) campus.Contract {
-	for _, e := range d.client.Topology().Endpoints() {
-		if e.ID == o.Endpoint {
-			return e.Contract
-		}
-	}
-	return campus.Contract{}
 }

@@ -50,7 +50,7 @@ type Wanted struct {
 // Place places an order, all of it or nothing.
 func (d *Desk) Place(ctx context.Context, r Request, opts ...hospital.WriteOption) (Placed, error) {
 	p := &placing{desk: d, Request: r}
-	return hospital.Write(ctx, d.client, d.write("Order", hospital.Keyed), r.Number, p.send, p.find, verb.About(opts, r.Patient)...)
+	return hospital.Write(ctx, d.client, d.ops.Write("Order", hospital.Keyed), r.Number, p.send, p.find, verb.About(opts, r.Patient)...)
 }
 
 type placing struct {

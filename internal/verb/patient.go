@@ -45,7 +45,7 @@ func inUse(p *r4.Patient, id campus.PatientID) error {
 	return nil
 }
 
-// NoPatient: an act of a patient who does not exist is somebody else's.
+// NoPatient says of an act whose patient does not exist that it is somebody else's.
 func NoPatient(err error) error {
 	if hospital.CodeOf(err) == hospital.ErrNotFound {
 		return hospital.ErrNumberReused
@@ -67,4 +67,20 @@ func Named(p *r4.Patient, o hospital.Origin) campus.PatientID {
 // ByRecord names a patient of whom only the record is known, in one Store.
 func ByRecord(o hospital.Origin, id string) campus.PatientID {
 	return campus.PatientID{Issuer: "urn:hospital-go:store:" + string(o.Store), Value: id}
+}
+
+// PatientOf is the logical id of the patient whom a reference names.
+func PatientOf(c *hospital.Client, o hospital.Origin, subject *r4.Reference) (string, bool) {
+	if subject == nil {
+		return "", false
+	}
+	typ, id, ok := c.Local(o, subject.Reference)
+	return id, ok && typ == "Patient"
+}
+
+// Concerns puts the patient whom a reference names, if it names one, into the audit.
+func Concerns(ctx context.Context, c *hospital.Client, o hospital.Origin, subject *r4.Reference) {
+	if id, ok := PatientOf(c, o, subject); ok {
+		hospital.Concerns(ctx, ByRecord(o, id))
+	}
 }

@@ -12,13 +12,15 @@ var China = time.FixedZone("+08:00", 8*60*60)
 // Instant writes a time with seconds and zone, which every server understands.
 func Instant(t time.Time) string { return t.In(China).Format(time.RFC3339) }
 
-// Within: instants have no fractions on the wire, so from counts from its second.
+// Within reports whether an instant lies in [from, to). Instants have no fractions on
+// the wire, so from counts from its second.
 func Within(instant string, from, to time.Time) bool {
 	at, err := time.Parse(time.RFC3339, instant)
 	return err == nil && !at.Before(from.Truncate(time.Second)) && at.Before(to)
 }
 
-// Meets: does the period overlap [from, to)? What cannot be told does not speak against it.
+// Meets reports whether the period overlaps [from, to). What cannot be told does not
+// speak against it.
 func Meets(p *r4.Period, from, to time.Time) bool {
 	if p == nil {
 		return true
@@ -43,4 +45,14 @@ func Updated(r r4.Resource) time.Time {
 	}
 	at, _ := time.Parse(time.RFC3339, meta.LastUpdated)
 	return at
+}
+
+// Point is the first instant of what a date or time names, the zero time of what names
+// none. It is for sorting.
+func Point(text string) time.Time {
+	s, err := r4.ParseTime(text, China)
+	if err != nil {
+		return time.Time{}
+	}
+	return s.From
 }

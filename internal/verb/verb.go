@@ -50,8 +50,8 @@ func Search[T r4.Resource](ctx context.Context, f *fhir.Client, q fhir.Query, ch
 	}
 }
 
-// NoRoute: a search that finds nothing says so with an empty page. 404 means that
-// the server does not know the route, which must not be taken for an absence.
+// NoRoute is for searches: one that finds nothing says so with an empty page. 404 means
+// that the server does not know the route, which must not be taken for an absence.
 func NoRoute(err error) error {
 	if errors.Is(err, fhir.ErrNotFound) || errors.Is(err, fhir.ErrGone) {
 		return hospital.Refuse(hospital.ErrUnexpectedAnswer, "the server does not know the search")
@@ -130,5 +130,5 @@ func Needs[T r4.Resource](found hospital.Found[T], system campus.SystemID) error
 	return nil
 }
 
-// ErrUnguarded: a server that names no version gives nothing to guard with.
+// ErrUnguarded says that a server which names no version gives nothing to guard with.
 var ErrUnguarded = hospital.Refuse(hospital.ErrUnexpectedAnswer, "a record without version cannot be guarded")

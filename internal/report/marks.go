@@ -1,4 +1,4 @@
-package lis
+package report
 
 import (
 	"cmp"
@@ -7,11 +7,11 @@ import (
 	"github.com/hospital-go/hospital"
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/internal/verb"
 )
 
 // Marks says how a report or result is marked that other institutions recognise
-// (检查检验结果互认标识). Any of what is set counts; the mark itself stays where the laboratory
-// put it.
+// (检查检验结果互认标识). Any of what is set counts; the mark itself stays where it was put.
 type Marks struct {
 	// Tag in meta.tag. The zero Coding is none.
 	Tag r4.Coding
@@ -43,7 +43,7 @@ func (m Marks) on(meta *r4.Meta, extensions []r4.Extension, categories []r4.Code
 	extended := m.Extension != "" && slices.ContainsFunc(extensions, func(e r4.Extension) bool {
 		return e.URL == m.Extension && (e.ValueBoolean == nil || *e.ValueBoolean)
 	})
-	return tagged || extended || (m.Category.Code != "" && inCategory(categories, m.Category))
+	return tagged || extended || (m.Category.Code != "" && verb.InCategory(categories, m.Category))
 }
 
 // businessKey names what several campuses may hold by its business identifier: the one

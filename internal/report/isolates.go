@@ -1,4 +1,4 @@
-package lis
+package report
 
 // Isolate (分离菌) is an organism that was found and what it is susceptible to.
 type Isolate struct {

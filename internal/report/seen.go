@@ -1,4 +1,4 @@
-package lis
+package report
 
 import (
 	"context"
@@ -85,21 +85,21 @@ func (s *seen) take(o hospital.Origin, r r4.Resource, shows bool) (stale, shown 
 	return false, known.shown
 }
 
-// current returns the resource to show in the place of what came, and whether an
+// Current returns the resource to show in the place of what came, and whether an
 // earlier version of it was shown. Where what came is older than that, the Store that
 // takes writes is asked once more; when that is no newer it is hospital.ErrStale.
-// withdrawn says of a version whether it must not be shown.
-func current[T r4.Resource](ctx context.Context, d *desk, origin hospital.Origin, r T, withdrawn func(T) bool) (T, bool, error) {
-	stale, shown := d.seen.take(origin, r, !withdrawn(r))
+// inError says of a version whether it must not be shown.
+func Current[T r4.Resource](ctx context.Context, c *Call, origin hospital.Origin, r T, inError func(T) bool) (T, bool, error) {
+	stale, shown := c.seen.take(origin, r, !inError(r))
 	if !stale {
 		return r, shown, nil
 	}
 	var none T
-	again, resp, err := fhir.Read[T](hospital.SameStore(ctx, origin), d.strong(origin), r.ResourceID())
+	again, resp, err := fhir.Read[T](hospital.SameStore(ctx, origin), c.strong(origin), r.ResourceID())
 	if err != nil {
 		return none, shown, goneStale(err)
 	}
-	if stale, shown = d.seen.take(hospital.OriginOf(resp), again, !withdrawn(again)); stale {
+	if stale, shown = c.seen.take(hospital.OriginOf(resp), again, !inError(again)); stale {
 		return none, shown, hospital.ErrStale
 	}
 	return again, shown, nil
