@@ -28,7 +28,8 @@ type ReportQuery = report.Query
 // shorter report. All statuses come and are stated. One that was entered in error is
 // not shown; if this client showed it before, it comes as Withdrawn. An older version
 // is never shown after a newer one: hospital.ErrStale when no newer can be had. It may
-// be asked across campuses; one report of two campuses is known by its number only.
+// be asked across campuses; what two have of one number, status, time and conclusion comes
+// once.
 func (c *Client) Reports(ctx context.Context, q ReportQuery, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[*Report], error] {
 	return c.reports.List(ctx, "Reports", q, opts...)
 }

@@ -34,7 +34,8 @@ func (c *Client) Results(ctx context.Context, q ResultQuery, opts ...hospital.Re
 
 // Recognised (互认结果) is [Client.Results] of those that carry the mark of mutual
 // recognition, usually asked across campuses; see [Marks]. Origin says whose each is. A
-// result that two campuses hold comes once only if it carries one business identifier at both.
+// result that two campuses hold comes once only if it carries one business identifier and
+// is the same at both.
 func (c *Client) Recognised(ctx context.Context, q ResultQuery, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[Result], error] {
 	return verb.Only(c.resultSeq(ctx, "Recognised", q, opts), func(r Result) bool { return r.Recognised || r.Withdrawn })
 }

@@ -57,8 +57,8 @@ type ReportQuery struct {
 // an error and never a shorter report. All statuses come and are stated. One that was
 // entered in error is not shown; if this client showed it before, it comes as Withdrawn.
 // An older version is never shown after a newer one: hospital.ErrStale when no newer can
-// be had. It may be asked across campuses; one report of two campuses is known by its
-// number only. Of an Accession that no order has it is hospital.ErrNotFound, of another
+// be had. It may be asked across campuses; what two have of one number, status, time and
+// conclusion comes once. Of an Accession that no order has it is hospital.ErrNotFound, of another
 // patient's order hospital.ErrWrongPatient.
 func (c *Client) Reports(ctx context.Context, q ReportQuery, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[*Report], error] {
 	chosen := report.Query{Patient: q.Patient, From: q.From, To: q.To, Section: q.Section, Codes: q.Codes}

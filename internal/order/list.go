@@ -39,7 +39,11 @@ func key(o Order) string {
 	if o.Number == "" {
 		return ""
 	}
-	return o.Number + "|" + o.Items[0].AuthoredOn
+	name := o.Number + "|" + o.Items[0].AuthoredOn
+	for _, item := range o.Items { // cancelled here and not there is two
+		name += "|" + item.Status
+	}
+	return name
 }
 
 func (d *Desk) list(ctx context.Context, f *fhir.Client, q Query, id campus.PatientID) iter.Seq2[Placed, error] {

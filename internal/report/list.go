@@ -29,8 +29,8 @@ type Query struct {
 // report. All statuses come and are stated. One that was entered in error is not shown;
 // if this desk showed it before, it comes as Withdrawn. An older version is never shown
 // after a newer one: hospital.ErrStale when no newer can be had. It may be asked across
-// campuses; one report of two campuses is known by its number only. The operation has
-// the name of the client's verb.
+// campuses; what two campuses have of one number, status, time and conclusion comes once.
+// The operation has the name of the client's verb.
 func (d *Desk) List(ctx context.Context, name string, q Query, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[*Report], error] {
 	ask := func(ctx context.Context, f *fhir.Client, patient campus.PatientID) iter.Seq2[hospital.Found[*Report], error] {
 		if err := q.Check(); err != nil {
@@ -45,8 +45,12 @@ func (d *Desk) List(ctx context.Context, name string, q Query, opts ...hospital.
 	return hospital.Across(ctx, d.client, d.ops.Read(name, hospital.Session, hospital.List), q.Patient, ask, d.key, opts...)
 }
 
+// key names a report across campuses. Two laboratories may have begun to count at one
+// number, and one of two copies may have been corrected: shown twice is better than
+// not shown.
 func (d *Desk) key(r *Report) string {
-	return businessKey(r.Report.Identifier, d.config.Number, r.origin, r.Report.ID)
+	p := r.Report
+	return edition(businessKey(p.Identifier, d.config.Number, r.origin, p.ID), p.Code, p.EffectivePeriod, p.Status, p.EffectiveDateTime, p.Issued, p.Conclusion)
 }
 
 // Check refuses a query of a time that ends before it begins.

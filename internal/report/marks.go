@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/hospital-go/hospital"
 	"github.com/hospital-go/hospital/campus"
@@ -44,6 +45,21 @@ func (m Marks) on(meta *r4.Meta, extensions []r4.Extension, categories []r4.Code
 		return e.URL == m.Extension && (e.ValueBoolean == nil || *e.ValueBoolean)
 	})
 	return tagged || extended || (m.Category.Code != "" && verb.InCategory(categories, m.Category))
+}
+
+// edition is one content of what a key names.
+func edition(key string, code *r4.CodeableConcept, period *r4.Period, more ...string) string {
+	parts := append([]string{key}, more...)
+	if code != nil {
+		parts = append(parts, code.Text)
+		for _, c := range code.Coding {
+			parts = append(parts, c.System+"#"+c.Code)
+		}
+	}
+	if period != nil {
+		parts = append(parts, period.Start, period.End)
+	}
+	return strings.Join(parts, "\n")
 }
 
 // businessKey names what several campuses may hold by its business identifier: the one

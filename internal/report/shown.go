@@ -35,7 +35,8 @@ func (c *Call) Shown(ctx context.Context, found iter.Seq2[hospital.Found[*r4.Obs
 	}
 }
 
-// ResultKey names a result that several campuses may hold.
+// ResultKey names a result that several campuses may hold, as a report is named.
 func ResultKey(r Result) string {
-	return businessKey(r.Observation.Identifier, "", r.origin, r.Observation.ID)
+	o := r.Observation
+	return edition(businessKey(o.Identifier, "", r.origin, o.ID), o.Code, o.EffectivePeriod, o.Status, o.EffectiveDateTime, o.Issued, r.Value().Text)
 }

@@ -1,0 +1,59 @@
+package lis_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hospital-go/hospital"
+	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/fakes"
+	"github.com/hospital-go/hospital/fhir"
+	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/lis"
+)
+
+// Two laboratories that count alike, and one that corrected what the other only copied:
+// a report is left out only where the other campus has the very same.
+func TestReportsOfOneNumberAtTwoCampuses(t *testing.T) {
+	t.Parallel()
+	hosp := fakes.NewHospital(t, fakes.WithOwnStores(campus.LIS))
+	here, there := hosp.Demo().Patients[0], hosp.Demo().Patients[1]
+	cfg := hosp.Config()
+	cfg.Identities = func(context.Context, campus.PatientID) ([]campus.PatientID, error) { return []campus.PatientID{there}, nil }
+	client, err := hospital.New(cfg)
+	require.NoError(t, err)
+	defer client.Close() //nolint:errcheck // it never fails
+	put := func(at campus.ID, patient campus.PatientID, number, status, conclusion string) {
+		f := client.FHIR(campus.LIS, hospital.AtCampus(at))
+		subject := ""
+		for p, err := range fhir.Matches[*r4.Patient](fhir.Search(t.Context(), f, fhir.For(fhir.Identifier[*r4.Patient](patient.Issuer, patient.Value)))) {
+			require.NoError(t, err)
+			subject = p.ID
+		}
+		_, _, err := fhir.Create(t.Context(), f, &r4.DiagnosticReport{
+			Identifier: []r4.Identifier{{System: lis.DefaultReportSystem, Value: number}}, Status: status,
+			Category: []r4.CodeableConcept{*r4.Concept(lis.SectionSystem, lis.Laboratory)},
+			Code:     &r4.CodeableConcept{Text: "two campuses"}, Subject: r4.RefTo("Patient", subject),
+			EffectiveDateTime: "2026-03-01T08:00:00+08:00", Issued: "2026-03-01T09:00:00+08:00", Conclusion: conclusion,
+		})
+		require.NoError(t, err)
+	}
+	put("hankou", here, "R1", "final", "a copy")
+	put("guanggu", there, "R1", "final", "a copy")
+	put("hankou", here, "R2", "final", "of one laboratory")
+	put("guanggu", there, "R2", "final", "of another, which counts alike")
+	put("hankou", here, "R3", "final", "as it was")
+	put("guanggu", there, "R3", "corrected", "as it was")
+
+	got := map[string]int{}
+	for report, err := range lis.New(client).Reports(t.Context(), lis.ReportQuery{Patient: here}, hospital.AcrossCampuses()) {
+		require.NoError(t, err)
+		if r := report.Resource.Report; r.Code.Text == "two campuses" {
+			got[r.Identifier[0].Value]++
+		}
+	}
+	assert.Equal(t, map[string]int{"R1": 1, "R2": 2, "R3": 2}, got)
+}
