@@ -22,7 +22,9 @@ func TestReportsOfOneNumberAtTwoCampuses(t *testing.T) {
 	hosp := fakes.NewHospital(t, fakes.WithOwnStores(campus.LIS))
 	here, there := hosp.Demo().Patients[0], hosp.Demo().Patients[1]
 	cfg := hosp.Config()
-	cfg.Identities = func(context.Context, campus.PatientID) ([]campus.PatientID, error) { return []campus.PatientID{there}, nil }
+	cfg.Identities = func(context.Context, campus.PatientID) ([]campus.PatientID, error) {
+		return []campus.PatientID{there}, nil
+	}
 	client, err := hospital.New(cfg)
 	require.NoError(t, err)
 	defer client.Close() //nolint:errcheck // it never fails
