@@ -283,9 +283,33 @@ func encode(v any) []byte {
 	return bytes.TrimSpace(b.Bytes())
 }
 
+// clone is a deep copy, as if it had come as JSON.
 func (o object) clone() object {
-	c, _ := parseObject(o.json())
-	return c
+	out := make(object, len(o))
+	for name, v := range o {
+		out[name] = cloned(v)
+	}
+	return out
+}
+
+func cloned(v any) any {
+	switch v := v.(type) {
+	case nil, string, bool, json.Number:
+		return v
+	case object:
+		return map[string]any(v.clone())
+	case map[string]any:
+		return map[string]any(object(v).clone())
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = cloned(v[i])
+		}
+		return out
+	default: // of a literal: numbers, lists of strings
+		whole, _ := parseObject(object{"": v}.json())
+		return whole[""]
+	}
 }
 
 func (o object) str(name string) string { s, _ := o[name].(string); return s }

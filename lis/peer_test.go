@@ -3,7 +3,7 @@ package lis_test
 import (
 	"encoding/json"
 	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -68,7 +68,7 @@ func newDoor(t *testing.T, base string) *door {
 	require.NoError(t, err)
 	root := url.URL{Scheme: target.Scheme, Host: target.Host}
 	d := &door{sent: map[string]int{}, proxy: &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&root) }, ErrorLog: log.New(io.Discard, "", 0),
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&root) }, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}}
 	d.Server = httptest.NewServer(d)
 	t.Cleanup(d.Close)
@@ -264,7 +264,7 @@ func (p *peerBench) serverFault(path string, status int, drop bool) {
 	require.NoError(p.t, err)
 	request, err := http.NewRequestWithContext(p.t.Context(), http.MethodPost, u.Scheme+"://"+u.Host+"/_fault", strings.NewReader(string(body)))
 	require.NoError(p.t, err)
-	answer, err := http.DefaultClient.Do(request)
+	answer, err := (&http.Client{Timeout: 10 * time.Second}).Do(request)
 	require.NoError(p.t, err)
 	defer answer.Body.Close()
 	require.Equal(p.t, http.StatusNoContent, answer.StatusCode)
