@@ -6,13 +6,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
-peer=
+peers=
 fake=
 with_orthanc=
 orthancs=()
 skipped=()
 cleanup() {
-	for pid in $peer $fake; do kill "$pid" 2>/dev/null || true; done
+	for pid in $peers $fake; do kill "$pid" 2>/dev/null || true; done
 	stop_orthancs
 	rm -rf "$work"
 }
@@ -85,19 +85,22 @@ if command -v npm >/dev/null && command -v node >/dev/null; then
 	[ "$(find fhir/r4 -name 'zz_*.go' | wc -l)" = "$(find "$work/r4" -name 'zz_*.go' | wc -l)" ]
 	export HOSPITAL_R4_PACKAGE=$work/package
 
-	step "start the FHIR peer"
+	step "start the FHIR peers: two, as two campuses' systems"
 	cp -r internal/peers/medplum "$work/peer"
 	(cd "$work/peer" && npm install --silent --no-audit --no-fund)
 	port=${HOSPITAL_PEER_PORT:-8103}
-	(cd "$work/peer" && PORT=$port exec node server.mjs) >"$work/peer.log" 2>&1 &
-	peer=$!
-	for _ in $(seq 100); do
-		grep -q '"ready":true' "$work/peer.log" && break
-		kill -0 "$peer" 2>/dev/null || { cat "$work/peer.log"; exit 1; }
-		sleep 0.2
+	for at in "$port" $((port + 1)); do
+		(cd "$work/peer" && PORT=$at exec node server.mjs) >"$work/peer.$at.log" 2>&1 &
+		peers+=" $!"
+		for _ in $(seq 100); do
+			grep -q '"ready":true' "$work/peer.$at.log" && break
+			kill -0 $! 2>/dev/null || { cat "$work/peer.$at.log"; exit 1; }
+			sleep 0.2
+		done
+		grep '"ready":true' "$work/peer.$at.log"
 	done
-	grep '"ready":true' "$work/peer.log"
 	export HOSPITAL_FHIR_PEER=http://127.0.0.1:$port/fhir/R4
+	export HOSPITAL_FHIR_PEER_2=http://127.0.0.1:$((port + 1))/fhir/R4
 else
 	skipped+=("generator diff, official examples and the FHIR peer: no npm and node")
 fi

@@ -525,7 +525,7 @@ type (
 func file1MiB() string {
 	var b bytes.Buffer
 	for i := range 1 << 20 {
-		b.WriteByte(byte(i * 2654435761 >> 7))
+		b.WriteByte(byte(uint32(i) * 2654435761 >> 7))
 	}
 	return b.String()
 }
