@@ -37,7 +37,8 @@
 //
 // # What the promises need of the server
 //
-// Transactions; If-Match honoured inside them (declare it as Contract.Versioning once
+// Transactions as large as an order (one real server takes eight entries that create
+// conditionally, and refuses an order of nine items); If-Match honoured inside them (declare it as Contract.Versioning once
 // proved); searches of ServiceRequest by requisition, Specimen by its barcode and by
 // patient, Task by identifier, owner and status, and for feeds _lastUpdated with
 // _sort. Where versions are not proved, CancelOrder and Collect may meet. Where
