@@ -88,8 +88,7 @@ func TestScenario03_PooledConnection(t *testing.T) {
 	})
 }
 
-func TestScenario03_PooledConnectionOnSockets(t *testing.T) {
-	t.Parallel()
+func TestScenario03_PooledConnectionOnSockets(t *testing.T) { //nolint:paralleltest // it measures time
 	skipSockets(t)
 	pool := &flows{}
 	s := raise(t, watched("dc-a", pool.watch), fakes.WithHTTP2(), fakes.WithLoopback())
@@ -145,8 +144,7 @@ func TestScenario04_TenTimesSlower(t *testing.T) {
 	})
 }
 
-func TestScenario04_TenTimesSlowerOnSockets(t *testing.T) {
-	t.Parallel()
+func TestScenario04_TenTimesSlowerOnSockets(t *testing.T) { //nolint:paralleltest // it measures time
 	skipSockets(t)
 	s := raise(t, nil, fakes.WithLoopback())
 	tenTimesSlower(s, 800*time.Millisecond, 3700*time.Millisecond, 400*time.Millisecond)
@@ -252,8 +250,7 @@ func TestScenario20_Certificate(t *testing.T) {
 	}
 }
 
-func TestScenario20_CertificateOnSockets(t *testing.T) {
-	t.Parallel()
+func TestScenario20_CertificateOnSockets(t *testing.T) { //nolint:paralleltest // it measures time
 	skipSockets(t)
 	metrics := sdkmetric.NewManualReader()
 	s := raise(t, metered(metrics), fakes.WithTLS(), fakes.WithLoopback())

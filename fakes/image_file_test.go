@@ -146,8 +146,13 @@ func TestForeignFiles(t *testing.T) {
 	if dir == "" {
 		t.Skip("HOSPITAL_DICOM_FILES names no folder of DICOM files")
 	}
-	names, err := filepath.Glob(filepath.Join(dir, "*.dcm"))
-	require.NoError(t, err)
+	var names []string
+	require.NoError(t, filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if filepath.Ext(path) == ".dcm" {
+			names = append(names, path)
+		}
+		return err
+	}))
 	read := 0
 	for _, name := range names {
 		data, err := os.ReadFile(name)
