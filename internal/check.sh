@@ -189,7 +189,8 @@ for _ in $(seq 100); do
 	sleep 0.1
 done
 control=$(sed -n 's/.*"control":"\([^"]*\)".*/\1/p' "$work/fake.json")
-curl -sf "$control/hospital.yaml" | grep -q '^endpoints:'
+curl -sf "$control/hospital.yaml" -o "$work/fake.yaml"
+grep -q '^endpoints:' "$work/fake.yaml"
 kill -INT "$fake"
 wait "$fake"
 
