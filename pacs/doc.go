@@ -1,5 +1,5 @@
 // Package pacs calls the imaging systems (影像系统): the archive over DICOMweb (PS3.18),
-// and the orders (检查申请), appointments (检查预约) and reports (检查报告) beside it in
+// and the orders (检查申请), appointments (检查预约), reports (检查报告) and critical values beside it in
 // FHIR, which a RIS holds (campus.RIS unless [WithRIS] says otherwise).
 //
 // # Images arrive complete or not at all

@@ -24,8 +24,9 @@ type Rendering struct {
 	MediaType string
 	// Width and Height bound the image in pixels; zero means as it is. Both or none.
 	Width, Height int
-	// Center and Level are the window, as text in the image's own units; both or none.
-	Center, Level string
+	// WindowCenter (窗位) and WindowWidth (窗宽) are decimals as text, in the image's own
+	// units (0028,1050 and 0028,1051); both or none.
+	WindowCenter, WindowWidth string
 }
 
 // Image is a rendered image: for people to look at, not for diagnosis.
@@ -59,10 +60,10 @@ func (c *Client) Rendered(ctx context.Context, r Rendering, opts ...hospital.Rea
 }
 
 func (r Rendering) check() error {
-	numbers := strings.TrimLeft(r.Center, "-0123456789.")+strings.TrimLeft(r.Level, "-0123456789.") == ""
+	numbers := strings.TrimLeft(r.WindowCenter, "-0123456789.")+strings.TrimLeft(r.WindowWidth, "-0123456789.") == ""
 	switch {
-	case r.Instance == "", r.Frame < 0, r.Width < 0, r.Height < 0, (r.Width == 0) != (r.Height == 0), (r.Center == "") != (r.Level == ""), !numbers:
-		return hospital.Refuse(hospital.ErrInvalidArgument, "an instance; a frame from 1; width with height; center with level, in digits")
+	case r.Instance == "", r.Frame < 0, r.Width < 0, r.Height < 0, (r.Width == 0) != (r.Height == 0), (r.WindowCenter == "") != (r.WindowWidth == ""), !numbers:
+		return hospital.Refuse(hospital.ErrInvalidArgument, "an instance; a frame from 1; width with height; window center with width, in digits")
 	case r.MediaType != "" && r.MediaType != "image/png" && r.MediaType != "image/jpeg":
 		return hospital.Refuse(hospital.ErrInvalidArgument, "image/png or image/jpeg")
 	}
@@ -82,8 +83,8 @@ func (r Rendering) query() string {
 	if r.Width > 0 {
 		parts = append(parts, fmt.Sprintf("viewport=%d,%d", r.Width, r.Height))
 	}
-	if r.Center != "" {
-		parts = append(parts, fmt.Sprintf("window=%s,%s,linear", r.Center, r.Level))
+	if r.WindowCenter != "" {
+		parts = append(parts, fmt.Sprintf("window=%s,%s,linear", r.WindowCenter, r.WindowWidth))
 	}
 	return strings.Join(parts, "&")
 }

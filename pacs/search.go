@@ -3,6 +3,7 @@ package pacs
 import (
 	"context"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -231,7 +232,7 @@ func (q StudyQuery) means(s Study) (bool, error) {
 			return false, err
 		}
 	}
-	if q.Modality != "" && !contains(s.Modalities, q.Modality) {
+	if q.Modality != "" && !slices.ContainsFunc(s.Modalities, func(m string) bool { return strings.EqualFold(m, q.Modality) }) {
 		return false, hospital.ErrFilterIgnored
 	}
 	if q.dates() != "" {
@@ -247,13 +248,4 @@ func (q StudyQuery) means(s Study) (bool, error) {
 		return false, nil
 	}
 	return q.Description == "" || dicomweb.MatchText(q.Description, s.Description), nil
-}
-
-func contains(list []string, want string) bool {
-	for _, s := range list {
-		if strings.EqualFold(s, want) {
-			return true
-		}
-	}
-	return false
 }

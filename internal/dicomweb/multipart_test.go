@@ -136,7 +136,7 @@ func prefixOf(t *testing.T, want, got []string) {
 }
 
 // What mime/multipart alone says of answers cut inside a header or behind a
-// delimiter; should it ever find them itself, the watch in this package may go.
+// delimiter; should it ever find them itself, it may read for this package.
 func TestMimeMultipartTakesCutAnswersForWhole(t *testing.T) {
 	t.Parallel()
 	body := answer("b", "\r\n", "", "\r\n", false, "one", "two")
