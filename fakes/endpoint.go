@@ -3,10 +3,10 @@ package fakes
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -22,6 +22,7 @@ type server struct {
 	store    *store
 	address  string // as dialed
 	bound    string
+	port     io.Closer // keeps the port while the server is stopped; nil in memory
 
 	line line // what comes in; silent while it is a black hole
 
@@ -44,7 +45,11 @@ func (h *Hospital) newServer(e *campus.Endpoint) (*server, error) {
 		hospital: h, endpoint: e, store: h.stores[e.Store], line: line{lossy: true},
 		conns: map[*lineConn]bool{}, cursors: map[string][]string{}, results: map[string]searchResult{},
 	}
-	return s, s.start()
+	err := s.start()
+	if err != nil {
+		s.release()
+	}
+	return s, err
 }
 
 // chosen are the servers a selector names.
@@ -64,8 +69,8 @@ func (h *Hospital) StopAt(x failover.Selector) {
 	}
 }
 
-// StartAt brings stopped servers back. On loopback sockets it fails when another
-// program has taken a port meanwhile.
+// StartAt brings stopped servers back. In memory and on Linux it cannot fail; on
+// loopback sockets elsewhere it fails when somebody has taken a port meanwhile.
 func (h *Hospital) StartAt(x failover.Selector) error {
 	var all error
 	for _, s := range h.chosen(x) {
@@ -97,25 +102,43 @@ func (h *Hospital) Hang(dc campus.DataCenterID, on bool) error {
 	return errors.Join(failed...)
 }
 
-// listen opens an endpoint's listener, again where it was before.
-func (h *Hospital) listen(e *campus.Endpoint, again string) (net.Listener, string, error) {
-	if !h.loopback {
-		host := hostOf(e)
-		l, err := h.network.Listen(net.JoinHostPort(host, h.port()))
+// listen opens the server's listener, again where it was before.
+func (s *server) listen() (net.Listener, string, error) {
+	if !s.hospital.loopback {
+		host := hostOf(s.endpoint)
+		l, err := s.hospital.network.Listen(net.JoinHostPort(host, s.hospital.port()))
 		return l, host, err
 	}
-	if again == "" {
-		port := h.firstPort
-		if port > 0 {
-			port += slices.IndexFunc(h.description.Endpoints, func(x campus.Endpoint) bool { return x.Name() == e.Name() })
+	at := s.bound
+	if at == "" {
+		var err error
+		if at, s.port, err = reserve(s.wantedPort()); err != nil {
+			return nil, "", err
 		}
-		again = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	}
-	l, err := net.Listen("tcp", again) //nolint:noctx // it returns at once
+	l, err := net.Listen("tcp", at) //nolint:noctx // it returns at once
 	if err != nil {
 		return nil, "", err
 	}
 	return l, l.Addr().String(), nil
+}
+
+// release gives the port up.
+func (s *server) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.port != nil {
+		_ = s.port.Close()
+	}
+}
+
+// wantedPort is 0 where any will do.
+func (s *server) wantedPort() int {
+	h := s.hospital
+	if h.firstPort == 0 {
+		return 0
+	}
+	return h.firstPort + slices.IndexFunc(h.description.Endpoints, func(x campus.Endpoint) bool { return x.Name() == s.endpoint.Name() })
 }
 
 // hostOf is an endpoint's name in memory: his.dc-a.test, pacs.hankou.a.dc-a.test.
@@ -136,7 +159,7 @@ func (s *server) start() error {
 	if s.http != nil {
 		return nil
 	}
-	l, host, err := s.hospital.listen(s.endpoint, s.bound)
+	l, host, err := s.listen()
 	if err != nil {
 		return err
 	}

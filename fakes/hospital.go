@@ -160,6 +160,7 @@ func (h *Hospital) Close() error {
 	for _, s := range h.servers {
 		_ = s.hang(false) // ending it cannot fail
 		s.stop()
+		s.release()
 	}
 	h.mendLinks()
 	h.handler.Wait()
