@@ -223,8 +223,9 @@ type write[T any] struct {
 	settledAt  time.Time // zero: nothing of unknown outcome was sent
 }
 
-// sends bounds how often send runs: once, and once more after a lost request has surely ended.
-const sends = 2
+// sends bounds how often send runs: once, and again each time that a lost request has
+// surely ended and done nothing. A server that restarts may lose several.
+const sends = 4
 
 func (w *write[T]) run(ctx context.Context) (T, error) {
 	if w.call.op.Repeat == Unsafe && w.number != "" { // nothing but a look stops a repetition of what was done
@@ -251,7 +252,16 @@ func (w *write[T]) run(ctx context.Context) (T, error) {
 		w.settledAt = time.Time{} // what was lost surely did not happen
 		w.call.neverRan()
 	}
-	return v, err
+	return v, w.notExecuted(err)
+}
+
+// notExecuted is a loss after which a look has shown that nothing happened.
+func (w *write[T]) notExecuted(err error) error {
+	var e *Error
+	if errors.As(wrap(err, w.call), &e) {
+		e.Code = ErrUnavailable
+	}
+	return e
 }
 
 // undecided: does it take a look to know what err means? It notes until when a

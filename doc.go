@@ -73,7 +73,7 @@
 //	... also when two are sent at once   a unique key behind If-None-Exist         conditionalCreate:   the second waits until the first has surely
 //	                                                                               atomic               ended (serverTimeout), then looks
 //	one slot, one patient                If-Match checked, in transactions too     versioning           looked at afterwards; the later gives way
-//	a lost write is sent again at once   the same                                  versioning           wait, look, then once more
+//	a lost write is sent again at once   the same                                  versioning           wait, look, then again
 //	a client-made id is a lock           a PUT to a new id creates it, once        updateCreate         as a create
 //	a failed write may be repeated       503, 500 mean that nothing was done       notExecuted,         the outcome is unknown, and looked up
 //	                                                                               rollsBackOn5xx

@@ -1,6 +1,8 @@
 package hospital_test
 
 import (
+	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -60,4 +62,33 @@ func TestSameNumberAtOnceKeyed(t *testing.T) {
 		wg.Wait()
 		assert.Equal(s.t, 1, s.orders(number))
 	})
+}
+
+// A server that restarts may lose several sendings. Each is looked for once it has
+// surely ended; one that never arrives is told as not executed, not as unknown.
+func TestLostSeveralTimes(t *testing.T) {
+	t.Parallel()
+	keyed := func(ctx context.Context, c *hospital.Client, number string) (hospital.Origin, error) {
+		return order(ctx, c, number)
+	}
+	for name, place := range map[string]func(context.Context, *hospital.Client, string) (hospital.Origin, error){"keyed": keyed, "unsafe": opaque} {
+		for losses, want := range map[int]hospital.Code{3: "", 100: hospital.ErrUnavailable} {
+			t.Run(fmt.Sprint(name, losses), func(t *testing.T) {
+				t.Parallel()
+				play(t, nil, func(s *stage) {
+					when := fakes.When{System: campus.HIS, Interaction: "create"}
+					page := s.hosp.Break(fakes.Rule{When: when, Do: fakes.Action{Status: 404, Body: "<html>Not Found</html>"}, Times: losses})
+					number := hospital.NewNumber()
+					_, err := place(s.t.Context(), s.client, number)
+					assert.Equal(s.t, want, hospital.CodeOf(err))
+					assert.Len(s.t, append(s.answeredAt("dc-a", "create", time.Time{}), s.answeredAt("dc-b", "create", time.Time{})...), 4)
+					assert.Equal(s.t, want == "", s.orders(number) == 1)
+					page()
+					_, err = place(s.t.Context(), s.client, number)
+					require.NoError(s.t, err)
+					assert.Equal(s.t, 1, s.orders(number))
+				})
+			})
+		}
+	}
 }
