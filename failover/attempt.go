@@ -250,7 +250,7 @@ func (r *run) shown(f *flight, req *http.Request, asked *url.URL) *http.Request 
 		RequestID: req.Header.Get("X-Request-Id"), Attempts: f.attempt.N,
 	}
 	if e.StoreOf().ReplicaOf != "" {
-		o.Lag = e.StoreOf().Lag
+		o.Copy, o.Lag = true, e.StoreOf().Lag
 	}
 	shown := &http.Request{Method: req.Method, URL: asked}
 	return shown.WithContext(withOrigin(context.Background(), o))

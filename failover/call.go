@@ -189,7 +189,9 @@ type Origin struct {
 	Role        campus.Role
 	// Epoch is the store's; ids, versions and cursors hold within one epoch of one store.
 	Epoch int64
-	// Lag bounds how far the answer may be behind; zero for an original store.
+	// Copy: a replica answered, which may be behind what was written.
+	Copy bool
+	// Lag bounds how far a copy may be behind; zero, of a copy, means that nobody knows.
 	Lag time.Duration
 	// Drained: the endpoint is taken out, and answered because nobody else could.
 	Drained bool

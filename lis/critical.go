@@ -105,8 +105,8 @@ func (c *Client) CriticalOf(ctx context.Context, number string, opts ...hospital
 // OpenCriticals (未处置危急值) lists all critical values of a ward that are not handled, the
 // nearest deadline first. It is all of them or an error: where several campuses are
 // asked, one that did not answer is an error, and a ward that nobody knows is
-// hospital.ErrInvalidArgument or, at one campus, hospital.ErrNotFound; no answer looks
-// like "none". The zero Identifier is every ward.
+// hospital.ErrInvalidArgument; no answer looks like "none". The zero Identifier is every
+// ward.
 func (c *Client) OpenCriticals(ctx context.Context, ward r4.Identifier, opts ...hospital.ReadOption) ([]hospital.Found[*Critical], error) {
 	return c.board.Open(ctx, ward, opts...)
 }

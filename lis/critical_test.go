@@ -262,7 +262,7 @@ func TestOpenIsCompleteOrAnError(t *testing.T) {
 		assert.Len(t, late, 3)
 
 		_, err = b.OpenCriticals(ctx, r4.Identifier{System: fakes.WardSystem, Value: "W9"})
-		require.ErrorIs(t, err, hospital.ErrNotFound)
+		require.ErrorIs(t, err, hospital.ErrInvalidArgument)
 		_, err = b.OpenCriticals(ctx, r4.Identifier{System: fakes.WardSystem})
 		require.ErrorIs(t, err, hospital.ErrInvalidArgument)
 		for from, to := range map[string]string{`"Organization/ward1"`: `"Organization/ward2"`, `"critical-value"`: `"other"`} {

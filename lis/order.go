@@ -10,7 +10,6 @@ import (
 	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
 	"github.com/hospital-go/hospital/internal/order"
-	"github.com/hospital-go/hospital/internal/report"
 	"github.com/hospital-go/hospital/internal/verb"
 )
 
@@ -77,7 +76,7 @@ func (c *Client) begun(ctx context.Context, f *fhir.Client, patient string, item
 	if slices.ContainsFunc(specimens, func(s tube) bool { return stands(s.Resource) }) {
 		return RefusedCollected.Err()
 	}
-	reports, err := c.reportsOn(ctx, f, patient, items)
+	reports, err := c.reports.OnItems(ctx, f, patient, items)
 	if err != nil {
 		return err
 	}
@@ -116,17 +115,4 @@ func (c *Client) takenFor(s tube, item order.Item) bool {
 		return slices.ContainsFunc(list, func(r r4.Reference) bool { return c.client.Names(o, &r, typ, id) })
 	}
 	return names(s.Resource.Request, s.Origin, "ServiceRequest", item.Resource.ID) || names(item.Resource.Specimen, item.Origin, "Specimen", s.Resource.ID)
-}
-
-// reportsOn finds the reports on items, but for those entered in error.
-func (c *Client) reportsOn(ctx context.Context, f *fhir.Client, patient string, items []order.Item) ([]header, error) {
-	ids := make([]string, len(items))
-	for i := range items {
-		ids[i] = items[i].Resource.ID
-	}
-	q := fhir.For(report.BasedOn(ids))
-	all, err := verb.Collect(verb.Search(ctx, f, q, func(r *r4.DiagnosticReport, o hospital.Origin) bool {
-		return c.client.Names(o, r.Subject, "Patient", patient) && slices.ContainsFunc(ids, func(id string) bool { return c.reports.On(r, o, id) })
-	}), maxSpecimens)
-	return slices.DeleteFunc(all, func(r header) bool { return r.Resource.Status == r4.DiagnosticReportStatusEnteredInError }), err
 }

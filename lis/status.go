@@ -71,7 +71,7 @@ func (c *Client) status(ctx context.Context, f *fhir.Client, call *report.Call, 
 	if err != nil {
 		return out, err
 	}
-	reports, err := c.reportsOn(ctx, f, call.Patient(), items)
+	reports, err := c.reports.OnItems(ctx, f, call.Patient(), items)
 	if err != nil {
 		return out, err
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/hospital-go/hospital"
 	"github.com/hospital-go/hospital/campus"
@@ -28,7 +29,17 @@ func (b *batching) run(ctx context.Context) (hospital.Origin, error) {
 		return hospital.Origin{}, nil // none of them is a DICOM file
 	}
 	b.store.Repeat = hospital.Guarded
-	return hospital.Write(ctx, b.client.client, b.store, "", b.send, b.find, b.opts...)
+	origin, err := hospital.Write(ctx, b.client.client, b.store, "", b.send, b.find, b.opts...)
+	var lost *hospital.Error
+	if errors.As(err, &lost) && errors.Is(err, hospital.ErrUnavailable) && b.storedSome() {
+		lost.Code = hospital.ErrOutcomeUnknown // of the rest nothing was executed, but not of all
+	}
+	return origin, err
+}
+
+// storedSome: did this call bring an instance to the archive?
+func (b *batching) storedSome() bool {
+	return slices.ContainsFunc(b.items, func(it *item) bool { return it.Outcome == StoredNew || it.Outcome == StoredCoerced })
 }
 
 // open are the items of which it is not known yet what became.

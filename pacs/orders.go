@@ -10,7 +10,6 @@ import (
 	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
 	"github.com/hospital-go/hospital/internal/order"
-	"github.com/hospital-go/hospital/internal/verb"
 )
 
 // OrderRequest (检查申请) is an imaging order to be placed. Its Number is the accession
@@ -44,7 +43,7 @@ func (c *Client) Order(ctx context.Context, r OrderRequest, opts ...hospital.Wri
 
 // CancelOrder (取消申请) cancels every item of an order that still stands, in one
 // transaction. Cancelling again is success. Once an item was performed or reported on it
-// is hospital.ErrRefused.
+// is hospital.ErrRefused with an [OrderRefusal].
 func (c *Client) CancelOrder(ctx context.Context, number string, patient campus.PatientID, opts ...hospital.WriteOption) (hospital.Found[Order], error) {
 	return c.orders.Cancel(ctx, number, patient, opts...)
 }
@@ -65,28 +64,23 @@ func (c *Client) Orders(ctx context.Context, q OrderQuery, opts ...hospital.Read
 	return c.orders.List(ctx, q, opts...)
 }
 
-// errReported: what was reported on was performed.
-var errReported = hospital.Refuse(hospital.ErrRefused, "an item of the order was reported on already")
+// OrderRefusal is why an order cannot be cancelled any more. It stands in
+// hospital.Error.Reason beside hospital.ErrRefused.
+type OrderRefusal = order.Refusal
+
+// Refusals of [Client.CancelOrder].
+const (
+	RefusedReported  = order.RefusedReported  // 已开始报告
+	RefusedPerformed = order.RefusedPerformed // 已执行
+)
 
 // begun refuses to cancel items on which there is a report.
 func (c *Client) begun(ctx context.Context, f *fhir.Client, patient string, items []order.Item) error {
-	for _, item := range items {
-		q := fhir.For(fhir.DiagnosticReportOrder.Is(item.Resource.ID))
-		reports := verb.Search(ctx, f, q, func(r *r4.DiagnosticReport, o hospital.Origin) bool {
-			return c.client.Names(o, r.Subject, "Patient", patient) && slices.ContainsFunc(r.BasedOn, func(ref r4.Reference) bool {
-				return c.client.Names(o, &ref, "ServiceRequest", item.Resource.ID)
-			})
-		})
-		for _, err := range verb.Only(reports, standing) {
-			if err != nil {
-				return err
-			}
-			return errReported
-		}
+	reports, err := c.reports.OnItems(ctx, f, patient, items)
+	if err == nil && slices.ContainsFunc(reports, func(r hospital.Found[*r4.DiagnosticReport]) bool {
+		return r.Resource.Status != r4.DiagnosticReportStatusCancelled
+	}) {
+		return RefusedReported.Err()
 	}
-	return nil
-}
-
-func standing(r *r4.DiagnosticReport) bool {
-	return r.Status != r4.DiagnosticReportStatusEnteredInError && r.Status != r4.DiagnosticReportStatusCancelled
+	return err
 }

@@ -60,14 +60,19 @@ func (c *Client) Rendered(ctx context.Context, r Rendering, opts ...hospital.Rea
 }
 
 func (r Rendering) check() error {
-	numbers := strings.TrimLeft(r.WindowCenter, "-0123456789.")+strings.TrimLeft(r.WindowWidth, "-0123456789.") == ""
 	switch {
-	case r.Instance == "", r.Frame < 0, r.Width < 0, r.Height < 0, (r.Width == 0) != (r.Height == 0), (r.WindowCenter == "") != (r.WindowWidth == ""), !numbers:
+	case r.Instance == "", r.Frame < 0, r.Width < 0, r.Height < 0, (r.Width == 0) != (r.Height == 0), !isDecimal(r.WindowCenter), !isDecimal(r.WindowWidth), (r.WindowCenter == "") != (r.WindowWidth == ""):
 		return hospital.Refuse(hospital.ErrInvalidArgument, "an instance; a frame from 1; width with height; window center with width, in digits")
 	case r.MediaType != "" && r.MediaType != "image/png" && r.MediaType != "image/jpeg":
 		return hospital.Refuse(hospital.ErrInvalidArgument, "image/png or image/jpeg")
 	}
 	return checkUIDs(r.Study, r.Series, r.Instance)
+}
+
+// isDecimal: one that any server reads alike, or none.
+func isDecimal(text string) bool {
+	_, err := strconv.ParseFloat(text, 64)
+	return text == "" || (err == nil && strings.Trim(text, "-0123456789.") == "")
 }
 
 func (r Rendering) path() string {

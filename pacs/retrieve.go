@@ -54,8 +54,9 @@ const maxParallel = 8
 // is continued at the byte where it broke off, once the other site's copy has proved to
 // begin with the same bytes. A sequence that ends without an error has yielded every
 // instance that the archive listed, whole. Otherwise its last pair is an error, for
-// errors.Is hospital.ErrIncomplete with a [*MissingError] that names what did not come;
-// an instance of another study, or bytes that are not DICOM, are
+// errors.Is hospital.ErrIncomplete with a [*MissingError] that names what did not come,
+// or hospital.ErrStale when all came that a copy listed, which may lack what was stored
+// last; an instance of another study, or bytes that are not DICOM, are
 // hospital.ErrUnexpectedAnswer, and then the instance before may be short, too.
 func (c *Client) Retrieve(ctx context.Context, r Retrieval, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[*Instance], error] {
 	return hospital.Stream(ctx, c.client, op("Retrieve", hospital.Bulk), func(ctx context.Context, _ *fhir.Client) iter.Seq2[hospital.Found[*Instance], error] {
@@ -100,6 +101,7 @@ type download struct {
 	told     int64 // bytes of the last Progress
 	opening  []*pending
 	stopped  bool // by the caller
+	copied   bool // listed by a copy, which may lack what came last
 }
 
 // end leaves nothing open.
@@ -129,6 +131,9 @@ func (d *download) run(ctx context.Context) error {
 			return err
 		}
 	}
+	if d.copied { // nobody can tell whether all that it has is all there is
+		return hospital.ErrStale
+	}
 	return nil
 }
 
@@ -145,6 +150,7 @@ func (d *download) list(ctx context.Context) error {
 				return hospital.Refuse(hospital.ErrUnexpectedAnswer, "an instance of a series without UID")
 			}
 			d.listed = append(d.listed, ref{found.Resource.Series, found.Resource.UID})
+			d.copied = d.copied || found.Origin.Copy
 		}
 	}
 	for _, r := range d.listed {

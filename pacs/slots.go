@@ -31,7 +31,8 @@ func (c *Client) FreeSlots(ctx context.Context, schedule hospital.Found[*r4.Sche
 
 // HoldRequest holds a slot for a patient: the hold's Number (at most 32 characters,
 // stored by the caller first), Patient, the Slot as FreeSlots returned it, and Until,
-// when the hold ends, at most 24 hours ahead.
+// when the hold ends, at most 24 hours ahead. Where the server does not end holds,
+// [Client.ReleaseExpired] frees the slot.
 type HoldRequest = booking.HoldRequest
 
 // Hold (锁号) takes a free slot for a while: the Slot becomes busy-tentative and a
@@ -60,7 +61,8 @@ type BookRequest struct {
 // hospital.ErrConflict when the slot is somebody else's, the hold has ended, or the
 // order is not active or changed since it was read; hospital.ErrWrongPatient when the
 // order is another patient's; hospital.ErrNumberReused when Number names another
-// appointment; hospital.ErrRefused when the hospital's rules forbid it.
+// appointment; hospital.ErrRefused with a [BookingRefusal] when the hospital's rules
+// forbid it.
 //
 // Where versions are a proved guard (campus.Contract.Versioning) an order revoked just
 // now makes no appointment; the order has a new version, of equal content, afterwards.
@@ -69,6 +71,18 @@ func (c *Client) Book(ctx context.Context, r BookRequest, opts ...hospital.Write
 	b := booking.BookRequest{Number: r.Number, Patient: r.Patient, Slot: r.Slot, Hold: r.Hold}
 	return c.desk.BookFor(ctx, b, r.Order, opts...)
 }
+
+// BookingRefusal is why a booking was refused by the hospital's rules. It stands in
+// hospital.Error.Reason beside hospital.ErrRefused.
+type BookingRefusal = booking.Refusal
+
+// Refusals of [Client.Book], by the codes quota-exceeded, not-released and blacklisted of
+// OperationOutcome.issue.details.coding.
+const (
+	RefusedQuota       = booking.RefusedQuota       // 限额已满
+	RefusedNotReleased = booking.RefusedNotReleased // 未到放号时间
+	RefusedBlacklisted = booking.RefusedBlacklisted // 爽约黑名单
+)
 
 // Appointment (查检查预约) reads the appointment that carries Number, for this patient:
 // hospital.ErrNotFound when there is none, hospital.ErrWrongPatient when it is
@@ -89,6 +103,13 @@ func (c *Client) Release(ctx context.Context, holdNumber string, patient campus.
 // it is hospital.ErrConflict.
 func (c *Client) Cancel(ctx context.Context, number string, patient campus.PatientID, opts ...hospital.WriteOption) (Appointment, error) {
 	return c.desk.Cancel(ctx, number, patient, opts...)
+}
+
+// ReleaseExpired (释放过期锁号) frees the slots of a schedule in [from, to) whose hold has
+// ended, for hospitals whose server does not. It returns how many it freed and goes on
+// after a slot that somebody changed meanwhile.
+func (c *Client) ReleaseExpired(ctx context.Context, schedule hospital.Found[*r4.Schedule], from, to time.Time, opts ...hospital.Option) (int, error) {
+	return c.desk.ReleaseExpired(ctx, schedule, from, to, opts...)
 }
 
 // RescheduleRequest moves an appointment to another slot: its Number, which it keeps,

@@ -17,7 +17,7 @@ import (
 // File is a DICOM file to be stored. Its bytes are sent as they are, read while they are
 // sent.
 type File struct {
-	// Size in bytes; negative when it is not known. Where all are known the request says
+	// Size in bytes; zero or negative when it is not known. Where all are known the request says
 	// how long it is.
 	Size int64
 	// Open opens the file at its beginning. It is called several times: to read the head,
@@ -264,6 +264,9 @@ func (s *storing) batches(files []File) iter.Seq[[]*item] {
 		var batch []*item
 		var size int64
 		for i, f := range files {
+			if f.Size == 0 { // no DICOM file is empty
+				f.Size = -1
+			}
 			it := s.inspect(i, f)
 			grown := size + max(f.Size, 0)
 			if len(batch) > 0 && (len(batch) == s.BatchFiles || grown > s.BatchBytes || f.Size < 0 || holds(batch, it.UID)) {

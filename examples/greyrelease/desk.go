@@ -86,7 +86,11 @@ const numberSystem = "urn:hospital-go:demo-number"
 func (d *desk) order(ctx context.Context, number string) error {
 	op := hospital.Op{Name: "demo.Order", System: campus.HIS, Class: hospital.WriteClass, Repeat: hospital.Keyed}
 	id := r4.Identifier{System: numberSystem, Value: number}
-	return write(ctx, d.client, op, number, "ServiceRequest", func(ctx context.Context, f *fhir.Client) error {
+	mine := func(r r4.Resource) bool {
+		o, ok := r.(*r4.ServiceRequest)
+		return ok && r4.HasIdentifier(o.Identifier, numberSystem, number)
+	}
+	return write(ctx, d.client, op, number, "ServiceRequest", mine, func(ctx context.Context, f *fhir.Client) error {
 		_, _, err := fhir.CreateIfNone(ctx, f, &r4.ServiceRequest{
 			Identifier: []r4.Identifier{id}, Status: "active", Intent: "order", Subject: r4.RefTo("Patient", "1001"),
 		}, id)
@@ -97,7 +101,11 @@ func (d *desk) order(ctx context.Context, number string) error {
 // pay is never sent twice, and nothing may cut it short.
 func (d *desk) pay(ctx context.Context, number string) error {
 	op := hospital.Op{Name: "demo.Pay", System: campus.HIS, Class: hospital.Settle, Repeat: hospital.Unsafe}
-	return write(ctx, d.client, op, number, "PaymentReconciliation", func(ctx context.Context, f *fhir.Client) error {
+	mine := func(r r4.Resource) bool {
+		p, ok := r.(*r4.PaymentReconciliation)
+		return ok && r4.HasIdentifier(p.Identifier, numberSystem, number)
+	}
+	return write(ctx, d.client, op, number, "PaymentReconciliation", mine, func(ctx context.Context, f *fhir.Client) error {
 		_, _, err := fhir.Create(ctx, f, &r4.PaymentReconciliation{
 			Identifier: []r4.Identifier{{System: numberSystem, Value: number}}, Status: "active",
 			PaymentDate: "2026-01-01", Created: "2026-01-01T08:00:00+08:00", PaymentAmount: &r4.Money{Value: "12.50", Currency: "CNY"},
@@ -107,7 +115,7 @@ func (d *desk) pay(ctx context.Context, number string) error {
 }
 
 // write is a hospital.Write whose act is looked up by its number.
-func write(ctx context.Context, c *hospital.Client, op hospital.Op, number, typ string, send func(context.Context, *fhir.Client) error) error {
+func write(ctx context.Context, c *hospital.Client, op hospital.Op, number, typ string, mine func(r4.Resource) bool, send func(context.Context, *fhir.Client) error) error {
 	_, err := hospital.Write(ctx, c, op, number, func(ctx context.Context, f *fhir.Client) (bool, error) {
 		return true, send(ctx, f)
 	}, func(ctx context.Context, f *fhir.Client) (bool, error) {
@@ -115,7 +123,10 @@ func write(ctx context.Context, c *hospital.Client, op hospital.Op, number, typ 
 			if err != nil {
 				return false, err
 			}
-			if len(page.Matches) > 0 {
+			for _, r := range page.Matches {
+				if !mine(r) { // a server that ignores the filter returns everybody's
+					return false, hospital.ErrFilterIgnored
+				}
 				return true, nil
 			}
 		}

@@ -169,18 +169,22 @@ func (f *fetch) keep(in *pacs.Instance) error {
 	digest := sha256.New()
 	var to io.Writer = digest
 	name := in.UID + ".dcm"
+	var file *os.File
 	if f.folder != nil {
-		file, err := f.folder.Create(name + ".part")
-		if err != nil {
+		var err error
+		if file, err = f.folder.Create(name + ".part"); err != nil {
 			return err
 		}
-		defer func() { _ = file.Close() }()
+		defer func() { _ = file.Close() }() // once more where it was closed
 		to = io.MultiWriter(file, digest)
 	}
 	if _, err := io.Copy(to, in); err != nil {
 		return err
 	}
-	if f.folder != nil {
+	if file != nil { // a full disk may be told only here; then the file must not get its name
+		if err := errors.Join(file.Sync(), file.Close()); err != nil {
+			return err
+		}
 		if err := f.folder.Rename(name+".part", name); err != nil {
 			return err
 		}

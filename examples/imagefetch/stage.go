@@ -47,20 +47,16 @@ func (s *stage) config() hospital.Config { return s.hosp.Config() }
 
 // link tells the HIS both numbers of the patient, as the group's patient index would.
 func (s *stage) link(ctx context.Context, client *hospital.Client) error {
-	op := hospital.Op{Name: "imagefetch.Link", System: campus.HIS, Repeat: hospital.Guarded, Class: hospital.WriteClass}
-	step := func(ctx context.Context, f *fhir.Client) (bool, error) {
-		for p, err := range fhir.Matches[*r4.Patient](fhir.Search(ctx, f, fhir.For(fhir.Identifier[*r4.Patient](s.here.Issuer, s.here.Value)))) {
-			if err != nil || r4.HasIdentifier(p.Identifier, there.Issuer, there.Value) {
-				return true, err
-			}
-			p.Identifier = append(p.Identifier, r4.Identifier{System: there.Issuer, Value: there.Value})
-			_, _, err = fhir.Update(ctx, f, p)
-			return true, err
+	f := client.FHIR(campus.HIS)
+	for p, err := range fhir.Matches[*r4.Patient](fhir.Search(ctx, f, fhir.For(fhir.Identifier[*r4.Patient](s.here.Issuer, s.here.Value)))) {
+		if err != nil {
+			return err
 		}
-		return false, hospital.ErrNotFound
+		p.Identifier = append(p.Identifier, r4.Identifier{System: there.Issuer, Value: there.Value})
+		_, _, err = fhir.Update(ctx, f, p) // guarded by its version
+		return err
 	}
-	_, err := hospital.Write(ctx, client, op, "", step, step)
-	return err
+	return hospital.ErrNotFound
 }
 
 // lose takes a data centre away.

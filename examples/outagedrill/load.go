@@ -116,7 +116,10 @@ func find(number string) hospital.Step[hospital.Origin] {
 			if err != nil {
 				return hospital.Origin{}, err
 			}
-			if len(page.Matches) > 0 {
+			for _, found := range page.Matches {
+				if o, ok := found.(*r4.ServiceRequest); !ok || !r4.HasIdentifier(o.Identifier, numberSystem, number) {
+					return hospital.Origin{}, hospital.ErrFilterIgnored // a server that ignores the filter returns everybody's
+				}
 				return hospital.OriginOf(page.Response), nil
 			}
 		}

@@ -21,12 +21,13 @@ type Booking = hospital.Found[*r4.Appointment]
 
 // HoldRequest holds a slot for a patient.
 type HoldRequest struct {
-	// Number names the hold; at most 32 characters, stored by the caller first.
-	Number  string
+	// Number names the hold; at most 32 characters, stored by the caller first. Required.
+	Number string
+	// Patient whom it is for. Required.
 	Patient campus.PatientID
-	// Slot as FreeSlots returned it.
+	// Slot as FreeSlots returned it. Required.
 	Slot hospital.Found[*r4.Slot]
-	// Until is when the hold ends, at most [MaxHold] ahead.
+	// Until is when the hold ends, at most [MaxHold] ahead. Required.
 	Until time.Time
 }
 
@@ -45,9 +46,11 @@ func (d *Desk) Hold(ctx context.Context, r HoldRequest, opts ...hospital.WriteOp
 // BookRequest books a slot for a patient.
 type BookRequest struct {
 	// Number is the booking number; at most 32 characters, stored by the caller first.
-	Number  string
+	// Required.
+	Number string
+	// Patient whom it is for. Required.
 	Patient campus.PatientID
-	// Slot as FreeSlots returned it, or the one that was held.
+	// Slot as FreeSlots returned it, or the one that was held. Required.
 	Slot hospital.Found[*r4.Slot]
 	// Hold is the hold's number where the slot was held; empty books a free slot.
 	Hold string

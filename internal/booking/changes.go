@@ -159,13 +159,14 @@ func (d *Desk) slotOf(ctx context.Context, f *fhir.Client, found Booking, ref *r
 
 // RescheduleRequest moves a booking to another slot.
 type RescheduleRequest struct {
-	// Number of the booking, which it keeps.
-	Number  string
+	// Number of the booking, which it keeps. Required.
+	Number string
+	// Patient whom it is for. Required.
 	Patient campus.PatientID
 	// From is the slot the caller believes the booking has: if it was moved
-	// elsewhere meanwhile, nothing happens.
+	// elsewhere meanwhile, nothing happens. Required.
 	From hospital.Found[*r4.Slot]
-	// To as FreeSlots returned it.
+	// To as FreeSlots returned it. Required.
 	To hospital.Found[*r4.Slot]
 }
 

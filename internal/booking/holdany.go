@@ -14,13 +14,15 @@ import (
 
 // HoldAnyRequest holds whichever slot of a schedule can be had.
 type HoldAnyRequest struct {
-	// Number names the hold; at most 32 characters, stored by the caller first.
-	Number   string
-	Patient  campus.PatientID
+	// Number names the hold; at most 32 characters, stored by the caller first. Required.
+	Number string
+	// Patient whom it is for. Required.
+	Patient campus.PatientID
+	// Schedule as a verb returned it. Required.
 	Schedule hospital.Found[*r4.Schedule]
-	// From and To bound the slot's start.
+	// From and To bound the slot's start, [From, To). Required.
 	From, To time.Time
-	// Until is when the hold ends, at most [MaxHold] ahead.
+	// Until is when the hold ends, at most [MaxHold] ahead. Required.
 	Until time.Time
 }
 

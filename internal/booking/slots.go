@@ -16,6 +16,7 @@ const scheduleService fhir.TokenParam[*r4.Schedule] = "service-type"
 
 // Schedules yields the schedules of a service, a coding of Schedule.serviceType, whose
 // planning horizon meets [from, to); one without a horizon is not left out.
+// hospital.ErrInvalidArgument unless the service has system and code and from is before to.
 func (d *Desk) Schedules(ctx context.Context, service r4.Coding, from, to time.Time, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[*r4.Schedule], error] {
 	return hospital.Stream(ctx, d.client, d.ops.Read("Schedules", hospital.Any, hospital.List),
 		func(ctx context.Context, f *fhir.Client) iter.Seq2[hospital.Found[*r4.Schedule], error] {
@@ -38,7 +39,8 @@ func SchedulesOf(ctx context.Context, f *fhir.Client, by fhir.Filter[*r4.Schedul
 }
 
 // FreeSlots (号源) yields the free slots of a schedule that start in [from, to).
-// A slot is free when it was read; Hold or Book decides.
+// A slot is free when it was read; Hold or Book decides. hospital.ErrInvalidArgument for a
+// schedule that no verb returned, and unless from is before to.
 func (d *Desk) FreeSlots(ctx context.Context, schedule hospital.Found[*r4.Schedule], from, to time.Time, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[*r4.Slot], error] {
 	return hospital.Stream(ctx, d.client, d.ops.Read("FreeSlots", hospital.Session, hospital.List),
 		func(ctx context.Context, f *fhir.Client) iter.Seq2[hospital.Found[*r4.Slot], error] {

@@ -74,12 +74,14 @@ const (
 // Critical is one critical value.
 type Critical struct {
 	// Task is the whole of it.
-	Task   *r4.Task
+	Task *r4.Task
+	// Number names the notification; "" where another program gave none.
 	Number string
 	// Patient as the notifier named him; zero where another program did not say.
 	Patient campus.PatientID
 	// Value is what must be read back.
 	Value string
+	// Stage is how far it has come.
 	Stage Stage
 	// Deadline is until when it must be handled; the zero time where none was set.
 	Deadline time.Time
@@ -91,20 +93,23 @@ type Critical struct {
 
 // Step is who did what, when and where.
 type Step struct {
+	// Stage that it led to.
 	Stage Stage
 	// By is the staff number of who took it.
 	By string
-	// Terminal is where.
+	// Terminal is where; "" when nobody said.
 	Terminal string
-	At       time.Time
-	// Text is what was read back, or what was done.
+	// At is when, as who took it said.
+	At time.Time
+	// Text is what was read back, or what was done; "" when nobody said.
 	Text string
 }
 
 // Open reports whether somebody must still do something.
 func (c *Critical) Open() bool { return c.Stage != Handled && c.Stage != Withdrawn }
 
-// Overdue reports whether it should have been handled by now.
+// Overdue reports whether it is open and its Deadline is before now; one without a
+// Deadline never is.
 func (c *Critical) Overdue(now time.Time) bool {
 	return c.Open() && !c.Deadline.IsZero() && now.After(c.Deadline)
 }
@@ -186,7 +191,8 @@ func (s Step) extension() r4.Extension {
 	return r4.Extension{URL: StepURL, Extension: parts}
 }
 
-// Find reads the critical value of a Number.
+// Find reads the critical value of a Number: hospital.ErrNotFound when there is none,
+// hospital.ErrConflict when two carry it.
 func (b *Board) Find(ctx context.Context, number string, opts ...hospital.ReadOption) (Found, error) {
 	return hospital.Read(ctx, b.client, b.ops.Read("Critical", hospital.Strong, hospital.Quick), func(ctx context.Context, f *fhir.Client) (Found, error) {
 		return b.byNumber(ctx, f, number, verb.OnlyReads)

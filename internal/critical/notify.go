@@ -15,23 +15,28 @@ import (
 // Request is a critical value that a ward must be told of.
 type Request struct {
 	// Number names the notification; at most 32 characters, stored by the caller first.
-	Number  string
+	// Required.
+	Number string
+	// Patient whose value it is. Required.
 	Patient campus.PatientID
-	// Finding is the Observation or DiagnosticReport, as a verb returned it.
+	// Finding is the Observation or DiagnosticReport, as a verb returned it. Required.
 	Finding hospital.Found[r4.Resource]
 	// Value is what the ward must read back, such as "K+ 7.1 mmol/L". Required.
 	Value string
-	// Ward is an identifier of the Organization that must handle it.
+	// Ward is an identifier of the Organization that must handle it. Required.
 	Ward r4.Identifier
 	// Encounter is the visit's number. The zero Identifier is none.
 	Encounter r4.Identifier
 	// Deadline is until when it must be handled. Required.
 	Deadline time.Time
-	// By is the staff number of who notifies, Terminal where.
+	// By is the staff number of who notifies, required; Terminal is where, "" is nowhere.
 	By, Terminal string
 }
 
-// Notify tells a ward.
+// Notify tells a ward. It may be repeated with the same Number. hospital.ErrNumberReused
+// when Number names another notification or one that was withdrawn,
+// hospital.ErrWrongPatient when the finding is another patient's, hospital.ErrRefused when
+// it was entered in error, hospital.ErrInvalidArgument when nobody knows the ward.
 func (b *Board) Notify(ctx context.Context, r Request, opts ...hospital.WriteOption) (Found, error) {
 	n := &notifying{board: b, Request: r}
 	return hospital.Write(ctx, b.client, b.ops.Guarded("NotifyCritical"), r.Number, n.send, n.find, verb.About(opts, r.Patient)...)

@@ -23,12 +23,13 @@ const openPage = 500
 
 // Open lists all critical values of a ward that are not handled, those with the nearest
 // deadline first. It is all of them or an error: also a campus that did not answer,
-// where several are asked, is an error. The zero Identifier is every ward.
+// where several are asked, is an error (hospital.ErrPartial). The zero Identifier is every
+// ward; one that nobody knows is hospital.ErrInvalidArgument.
 func (b *Board) Open(ctx context.Context, ward r4.Identifier, opts ...hospital.ReadOption) ([]Found, error) {
 	return b.list(ctx, "OpenCriticals", ward, opts)
 }
 
-// Overdue is Open of those whose deadline has passed.
+// Overdue is [Board.Open] of those whose deadline has passed, with its errors.
 func (b *Board) Overdue(ctx context.Context, ward r4.Identifier, opts ...hospital.ReadOption) ([]Found, error) {
 	all, err := b.list(ctx, "OverdueCriticals", ward, opts)
 	now := time.Now()
@@ -45,11 +46,11 @@ func (b *Board) list(ctx context.Context, name string, ward r4.Identifier, opts 
 	}
 	key := func(c *Critical) string { return string(c.origin.Store) + "/" + c.Task.ID }
 	all, err := verb.Collect(hospital.Across(ctx, b.client, b.ops.Read(name, hospital.Strong, hospital.List), campus.PatientID{}, ask, key, opts...), maxOpen)
+	if hospital.CodeOf(err) == hospital.ErrNotFound || (err == nil && !known.Load()) {
+		err = errNoWard // misspelt, it must not look like a ward without any
+	}
 	if err != nil {
 		return nil, err
-	}
-	if !known.Load() {
-		return nil, errNoWard // misspelt, it must not look like a ward without any
 	}
 	slices.SortStableFunc(all, func(x, y Found) int { return x.Resource.Deadline.Compare(y.Resource.Deadline) })
 	return all, nil

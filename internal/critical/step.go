@@ -14,11 +14,11 @@ import (
 
 // Acknowledgement is one step of a critical value.
 type Acknowledgement struct {
-	// Number of the notification.
+	// Number of the notification; required.
 	Number string
 	// By is the staff number of who takes the step; required.
 	By string
-	// Terminal is where: a workstation, a telephone.
+	// Terminal is where: a workstation, a telephone; "" is nowhere.
 	Terminal string
 	// At is when; the zero time is now.
 	At time.Time
@@ -31,17 +31,20 @@ type Acknowledgement struct {
 // whose text is not the value.
 const RefusedReadBack = "what was read back is not the value; read it again"
 
-// Receive records that the ward has taken the value and read it back.
+// Receive records that the ward has taken the value and read it back:
+// hospital.ErrRefused with [RefusedReadBack] when Text is another, hospital.ErrConflict
+// when somebody else took the step or it is not its turn.
 func (b *Board) Receive(ctx context.Context, a Acknowledgement, opts ...hospital.WriteOption) (Found, error) {
 	return b.step(ctx, "ReceiveCritical", a, transition{Notified, Received, r4.TaskStatusReceived}, opts)
 }
 
-// See records that the doctor has seen it.
+// See records that the doctor has seen it; hospital.ErrConflict as of [Board.Receive].
 func (b *Board) See(ctx context.Context, a Acknowledgement, opts ...hospital.WriteOption) (Found, error) {
 	return b.step(ctx, "SeeCritical", a, transition{Received, Seen, r4.TaskStatusAccepted}, opts)
 }
 
-// Handle records what was done about it, and ends it.
+// Handle records what was done about it, and ends it; hospital.ErrConflict as of
+// [Board.Receive].
 func (b *Board) Handle(ctx context.Context, a Acknowledgement, opts ...hospital.WriteOption) (Found, error) {
 	return b.step(ctx, "HandleCritical", a, transition{Seen, Handled, r4.TaskStatusCompleted}, opts)
 }

@@ -27,15 +27,18 @@ const (
 
 // Change is one change.
 type Change struct {
+	// Kind is what has changed.
 	Kind ChangeKind
+	// Found is the critical value as it is now.
 	Found
 }
 
 // Sweep looks again and again and yields what has changed: at first everything that is
 // open, as [IsNew]. Each look is complete, as [Board.Open] is. A look that fails is yielded
 // as an error, and the sweep goes on: until it succeeds nothing is known of what came
-// meanwhile, and the screen must say so. The sequence ends with ctx, or when the loop is
-// left. every is the time from look to look; zero or less means [DefaultSweep].
+// meanwhile, and the screen must say so. The sequence ends with ctx, without an error, or
+// when the loop is left. every is the time from look to look; zero or less means
+// [DefaultSweep].
 func (b *Board) Sweep(ctx context.Context, ward r4.Identifier, every time.Duration, opts ...hospital.ReadOption) iter.Seq2[Change, error] {
 	if every <= 0 {
 		every = DefaultSweep

@@ -25,7 +25,9 @@ const (
 // Err is the refusal as an error.
 func (r Refusal) Err() error { return hospital.Refuse(hospital.ErrRefused, string(r)) }
 
-// Cancel cancels every item that still stands, guarded by their versions.
+// Cancel cancels every item that still stands, guarded by their versions. Cancelling again
+// is success. It is hospital.ErrRefused with a [Refusal] once an item was performed, or
+// whoever Config.Begun asks has begun with one.
 func (d *Desk) Cancel(ctx context.Context, number string, patient campus.PatientID, opts ...hospital.WriteOption) (Placed, error) {
 	c := &cancelling{desk: d, number: number, patient: patient}
 	return hospital.Write(ctx, d.client, d.ops.Guarded("CancelOrder"), number, c.send, c.find, verb.About(opts, patient)...)

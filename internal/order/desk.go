@@ -59,7 +59,7 @@ type Order struct {
 	Items []*r4.ServiceRequest
 }
 
-// Cancelled reports whether no item is left.
+// Cancelled reports whether no item stands any more.
 func (o Order) Cancelled() bool { return !slices.ContainsFunc(o.Items, Live) }
 
 // Placed is an order and who answered with it.

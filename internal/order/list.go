@@ -15,6 +15,7 @@ import (
 
 // Query chooses orders of a patient.
 type Query struct {
+	// Patient is required.
 	Patient campus.PatientID
 	// From and To bound when they were ordered, [From, To); a zero time does not.
 	From, To time.Time
@@ -25,7 +26,8 @@ func (q Query) span() verb.Span { return verb.Span{From: q.From, To: q.To} }
 // maxListed bounds the items of one list.
 const maxListed = 5000
 
-// List yields a patient's orders, the latest first. It may be asked across campuses.
+// List yields a patient's orders, the latest first of each campus. It may be asked across
+// campuses. More than 5000 items at one are hospital.ErrUnexpectedAnswer.
 func (d *Desk) List(ctx context.Context, q Query, opts ...hospital.ReadOption) iter.Seq2[Placed, error] {
 	ask := func(ctx context.Context, f *fhir.Client, patient campus.PatientID) iter.Seq2[Placed, error] {
 		return d.list(ctx, f, q, patient)

@@ -12,7 +12,8 @@ import (
 	"github.com/hospital-go/hospital/internal/verb"
 )
 
-// Find reads the order of a Number, for this patient.
+// Find reads the order of a Number, for this patient: hospital.ErrNotFound when there is
+// none, hospital.ErrWrongPatient when it is somebody else's.
 func (d *Desk) Find(ctx context.Context, number string, patient campus.PatientID, opts ...hospital.ReadOption) (Placed, error) {
 	return hospital.Read(ctx, d.client, d.ops.Read("OrderOf", hospital.Session, hospital.Quick), func(ctx context.Context, f *fhir.Client) (Placed, error) {
 		placed, _, err := d.Owned(ctx, f, number, patient)

@@ -17,8 +17,10 @@ const MaxItems = 99
 
 // Request is an order to be placed.
 type Request struct {
-	// Number is the requisition number; at most 32 characters, stored by the caller first.
-	Number  string
+	// Number is the requisition number; at most 32 characters, counted in bytes, stored by
+	// the caller first. Required.
+	Number string
+	// Patient whom it is for. Required.
 	Patient campus.PatientID
 	// Items that are asked for, 1 to [MaxItems]. Their order counts: it is part of what
 	// the Number names.
@@ -29,7 +31,7 @@ type Request struct {
 	Encounter r4.Identifier
 	// Requester is who orders: a staff number (工号). The zero Identifier is nobody.
 	Requester r4.Identifier
-	// Reason is why: diagnoses.
+	// Reason is why: diagnoses; nil is none.
 	Reason []r4.CodeableConcept
 	// Authored is when it was ordered; the zero time is now.
 	Authored time.Time
@@ -41,13 +43,16 @@ type Wanted struct {
 	Code r4.CodeableConcept
 	// Specimen is the kind of material, nil where there is none or the laboratory knows.
 	Specimen *r4.CodeableConcept
-	// BodySite is where, for what is done at a place of the body.
+	// BodySite is where, for what is done at a place of the body; nil is nowhere.
 	BodySite []r4.CodeableConcept
-	// Note is for whoever performs it.
+	// Note is for whoever performs it; "" is none.
 	Note string
 }
 
-// Place places an order, all of it or nothing.
+// Place places an order, all of it or nothing. It may be repeated with the same Number.
+// hospital.ErrNumberReused when Number names an order of another patient, of other items,
+// or one that was cancelled; hospital.ErrConflict when it was made twice and cannot be
+// ended once.
 func (d *Desk) Place(ctx context.Context, r Request, opts ...hospital.WriteOption) (Placed, error) {
 	p := &placing{desk: d, Request: r}
 	return hospital.Write(ctx, d.client, d.ops.Write("Order", hospital.Keyed), r.Number, p.send, p.find, verb.About(opts, r.Patient)...)

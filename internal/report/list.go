@@ -15,6 +15,7 @@ import (
 
 // Query chooses reports of a patient.
 type Query struct {
+	// Patient is required.
 	Patient campus.PatientID
 	// From and To bound the clinically relevant time, [From, To); a zero time does not.
 	From, To time.Time
@@ -24,7 +25,7 @@ type Query struct {
 	Codes []r4.Coding
 }
 
-// List yields a patient's reports, the latest first, each whole: a report of which a
+// List yields a patient's reports, the latest first of each campus, each whole: a report of which a
 // member cannot be had, or is another patient's, is an error and never a shorter
 // report. All statuses come and are stated. One that was entered in error is not shown;
 // if this desk showed it before, it comes as Withdrawn. An older version is never shown
@@ -91,14 +92,14 @@ func (c *Call) filters(q Query, orders []string) []fhir.Filter[*r4.DiagnosticRep
 		fhir.DiagnosticReportResult.Include(), fhir.DiagnosticReportSpecimen.Include(), fhir.Newest(fhir.DiagnosticReportDate),
 	}
 	if len(orders) > 0 {
-		out = append(out, BasedOn(orders))
+		out = append(out, basedOn(orders))
 	}
 	out = append(out, verb.Between(fhir.DiagnosticReportDate, q.span())...)
 	return append(out, verb.Coded[*r4.DiagnosticReport](string(fhir.DiagnosticReportCode), q.Codes)...)
 }
 
-// BasedOn is a filter for reports on one of several ServiceRequests.
-func BasedOn(orders []string) fhir.Filter[*r4.DiagnosticReport] {
+// basedOn is a filter for reports on one of several ServiceRequests.
+func basedOn(orders []string) fhir.Filter[*r4.DiagnosticReport] {
 	refs := make([]string, len(orders))
 	for i := range orders {
 		refs[i] = "ServiceRequest/" + orders[i]
@@ -109,6 +110,23 @@ func BasedOn(orders []string) fhir.Filter[*r4.DiagnosticReport] {
 // On reports whether a report is based on the ServiceRequest of this id.
 func (d *Desk) On(r *r4.DiagnosticReport, o hospital.Origin, order string) bool {
 	return slices.ContainsFunc(r.BasedOn, func(ref r4.Reference) bool { return d.client.Names(o, &ref, "ServiceRequest", order) })
+}
+
+// maxOn bounds the reports on the items of one order.
+const maxOn = 5000
+
+// OnItems finds the reports on a patient's order items, but for those entered in error.
+func (d *Desk) OnItems(ctx context.Context, f *fhir.Client, patient string, items []hospital.Found[*r4.ServiceRequest]) ([]hospital.Found[*r4.DiagnosticReport], error) {
+	ids := make([]string, len(items))
+	for i := range items {
+		ids[i] = items[i].Resource.ID
+	}
+	all, err := verb.Collect(verb.Search(ctx, f, fhir.For(basedOn(ids)), func(r *r4.DiagnosticReport, o hospital.Origin) bool {
+		return d.client.Names(o, r.Subject, "Patient", patient) && slices.ContainsFunc(ids, func(id string) bool { return d.On(r, o, id) })
+	}), maxOn)
+	return slices.DeleteFunc(all, func(r hospital.Found[*r4.DiagnosticReport]) bool {
+		return r.Resource.Status == r4.DiagnosticReportStatusEnteredInError
+	}), err
 }
 
 // page completes the reports of one page, each of which must be one that was asked for.

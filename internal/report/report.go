@@ -141,7 +141,8 @@ func (c *Call) one(ctx context.Context, found header) (hospital.Found[*Report], 
 }
 
 // Complete reads again a report that a feed told of, and all it refers to. Its members
-// must be of the patient the report is of.
+// must be of the patient the report is of, or it is hospital.ErrWrongPatient;
+// hospital.ErrNotFound when it was deleted.
 func (d *Desk) Complete(ctx context.Context, found hospital.Found[*r4.DiagnosticReport], opts ...hospital.ReadOption) (hospital.Found[*Report], error) {
 	return hospital.Read(ctx, d.client, d.ops.Read("Complete", hospital.Session, hospital.List), func(ctx context.Context, f *fhir.Client) (hospital.Found[*Report], error) {
 		var none hospital.Found[*Report]

@@ -71,7 +71,8 @@ func (r Result) Value() Value {
 type Component struct {
 	// Component is the whole of it: code, reference ranges, interpretation.
 	Component *r4.ObservationComponent
-	Value     Value
+	// Value is its value.
+	Value Value
 }
 
 // Components returns the result's components.

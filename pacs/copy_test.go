@@ -1,0 +1,48 @@
+package pacs_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hospital-go/hospital"
+	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/fakes"
+	"github.com/hospital-go/hospital/pacs"
+)
+
+// What a standby's copy does not have yet must not be missing without a word: images
+// arrive complete or not at all.
+func TestWhatACopyListsMayNotBeAll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hosp := fakes.NewHospital(t, fakes.WithReadableStandby(), fakes.WithLag(10*time.Minute))
+		client, err := hospital.New(hosp.Config())
+		require.NoError(t, err)
+		defer client.Close() //nolint:errcheck // it never fails
+		patient := campus.PatientID{Issuer: fakes.IssuerHankou, Value: "ZY010101"}
+		study := fakes.Study{
+			UID: "2.25.4711", Patient: patient, Name: "Zhang^Sanfeng=张^三丰", Date: "20260101", Time: "080000",
+			Series: []fakes.Series{{UID: "2.25.47110", Modality: "CT", Instances: 2}},
+		}
+		hosp.AddStudy("pacs", study)
+		time.Sleep(20 * time.Minute) // the copy has both
+		study.Series[0].Instances = 5
+		hosp.AddStudy("pacs", study) // three more came
+		hosp.Stop("dc-a")
+		hosp.Stop("dc-b")
+		came := 0
+		var last error
+		for in, err := range pacs.New(client).Retrieve(t.Context(), pacs.Retrieval{Study: "2.25.4711"}) {
+			if last = err; err == nil {
+				came++
+				assert.True(t, in.Origin.Copy)
+			}
+		}
+		assert.Equal(t, 2, came)
+		require.ErrorIs(t, last, hospital.ErrStale)
+	})
+}
