@@ -137,7 +137,7 @@ func (h *Hospital) Count(system campus.SystemID, typ, issuer, value string) int 
 	return n
 }
 
-// CountIn is [Hospital.Count] in one store.
+// CountIn is [Hospital.Count] in one store. It panics for a store that is none.
 func (h *Hospital) CountIn(id campus.StoreID, typ, issuer, value string) int {
 	return h.stores[id].count(typ, issuer, value)
 }
@@ -152,7 +152,7 @@ func (h *Hospital) Resources(system campus.SystemID, typ string) [][]byte {
 	return out
 }
 
-// ResourcesIn is [Hospital.Resources] in one store.
+// ResourcesIn is [Hospital.Resources] in one store. It panics for a store that is none.
 func (h *Hospital) ResourcesIn(id campus.StoreID, typ string) [][]byte { return h.stores[id].all(typ) }
 
 // Close stops everything and waits for what is running.

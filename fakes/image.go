@@ -205,7 +205,7 @@ func (h *Hospital) AddInstances(id campus.StoreID, files ...[]byte) error {
 }
 
 // Instances returns the SOP Instance UIDs of a study in a store, in the order in which
-// they came.
+// they came. It panics for a store that is none.
 func (h *Hospital) Instances(id campus.StoreID, study string) []string {
 	var out []string
 	for _, i := range h.stores[id].pictures() {
@@ -217,7 +217,7 @@ func (h *Hospital) Instances(id campus.StoreID, study string) []string {
 }
 
 // StoredInstance returns the bytes of an instance in a store, false when there is none
-// or only its digest was kept.
+// or only its digest was kept. It panics for a store that is none.
 func (h *Hospital) StoredInstance(id campus.StoreID, sop string) ([]byte, bool) {
 	i := h.stores[id].file(sop)
 	if i == nil {
@@ -232,7 +232,7 @@ func (h *Hospital) StoredInstance(id campus.StoreID, sop string) ([]byte, bool) 
 }
 
 // StoredDigest returns the SHA-256 and the size of an instance in a store, false when
-// there is none.
+// there is none. It panics for a store that is none.
 func (h *Hospital) StoredDigest(id campus.StoreID, sop string) (digest [sha256.Size]byte, size int64, ok bool) {
 	i := h.stores[id].file(sop)
 	if i == nil {

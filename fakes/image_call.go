@@ -133,8 +133,8 @@ func (s *server) executeImage(in *request) *answer {
 		return s.receive(in)
 	}
 	list := within(s.store.pictures(), in.image.names)
-	if len(list) == 0 {
-		return s.refuseImage(http.StatusNotFound, "no such study, series or instance")
+	if len(list) == 0 || severalPatients(list) {
+		return s.refuseImage(http.StatusNotFound, "no such study, series or instance, or not only one")
 	}
 	switch in.interaction {
 	case "retrieve-metadata":
@@ -159,6 +159,11 @@ func within(list []*instance, names map[string]string) []*instance {
 		}
 		return false
 	})
+}
+
+// severalPatients: two studies have this UID, and neither is the one that was meant.
+func severalPatients(list []*instance) bool {
+	return slices.ContainsFunc(list, func(i *instance) bool { return i.owned() != list[0].owned() })
 }
 
 // accepted is one media type of an Accept header.

@@ -27,6 +27,9 @@ type personName struct {
 
 func (n personName) groups() []string { return []string{n.Alphabetic, n.Ideographic, n.Phonetic} }
 
+// text is the name with its groups, as a file has it.
+func (n personName) text() string { return strings.TrimRight(strings.Join(n.groups(), "="), "=") }
+
 func nameOf(s string) personName {
 	groups := append(strings.SplitN(s, "=", 3), "", "")
 	return personName{groups[0], groups[1], groups[2]}

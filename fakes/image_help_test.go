@@ -104,10 +104,15 @@ func (g got) parts(t *testing.T) (headers []textproto.MIMEHeader, bodies [][]byt
 
 // posted makes the body of a store.
 func posted(files ...[]byte) (contentType string, body []byte) {
+	return postedAs("application/dicom", files...)
+}
+
+// postedAs says of each part what type it is.
+func postedAs(typ string, files ...[]byte) (contentType string, body []byte) {
 	var b bytes.Buffer
 	mw := multipart.NewWriter(&b)
 	for _, f := range files {
-		p, _ := mw.CreatePart(textproto.MIMEHeader{"Content-Type": {"application/dicom"}})
+		p, _ := mw.CreatePart(textproto.MIMEHeader{"Content-Type": {typ}})
 		_, _ = p.Write(f)
 	}
 	_ = mw.Close()

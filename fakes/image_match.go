@@ -53,6 +53,9 @@ func (f filter) matchesOne(v any) bool {
 		return slices.Contains(f.list(), text)
 	case "PN":
 		name, ok := v.(personName)
+		if f.whole {
+			return ok && like(f.wanted, name.text())
+		}
 		return ok && matchName(f.wanted, name)
 	case "LT", "ST", "UT", "UR":
 		return like(f.wanted, text)

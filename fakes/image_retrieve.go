@@ -2,6 +2,7 @@ package fakes
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -105,20 +106,18 @@ func (s *server) boundary() string {
 	return fmt.Sprintf("%s-%s-%d", s.endpoint.System, s.endpoint.DataCenter, s.cursor)
 }
 
-// retrieve answers with files, as they are stored.
+// retrieve answers with files, as they are stored. Several come in another order than
+// searches list them, as nothing promises the same; it is the same each time.
 func (s *server) retrieve(in *request, list []*instance) *answer {
 	single := in.interaction == "retrieve-instance"
-	syntax, multiple := in.image.parts("application/dicom")
-	if !multiple {
-		if !single || !in.image.takes("application/dicom") {
-			return s.refuseImage(http.StatusNotAcceptable, `only multipart/related; type="application/dicom"`)
-		}
-		syntax = in.image.syntaxOf("application/dicom")
+	syntax, multiple, ok := in.image.asks("application/dicom", single)
+	if !ok {
+		return s.refuseImage(http.StatusNotAcceptable, `only multipart/related; type="application/dicom"`)
 	}
 	var parts []part
 	for _, i := range list {
-		if !s.sends(i, syntax) {
-			return s.refuseImage(http.StatusNotAcceptable, "transcoding refused")
+		if !isIn(i.syntax, syntax) {
+			return s.refuseTranscoding(syntax)
 		}
 		if _, err := i.open(); err != nil {
 			return s.refuseImage(http.StatusInternalServerError, "the bytes were not kept")
@@ -126,6 +125,7 @@ func (s *server) retrieve(in *request, list []*instance) *answer {
 		parts = append(parts, part{media: "application/dicom; transfer-syntax=" + i.syntax, size: i.size, open: i.open})
 	}
 	if multiple {
+		slices.Reverse(parts)
 		return s.multipart(in, "application/dicom", parts, single)
 	}
 	return s.alone(parts[0])
@@ -140,19 +140,30 @@ func (s *server) alone(p part) *answer {
 	return a
 }
 
-// sends: is the file sent in this syntax? None asked for is the default, explicit little
-// endian, of which servers make what they like.
-func (s *server) sends(i *instance, syntax string) bool {
-	if syntax == "" {
-		return !s.hospital.personality.RefuseTranscoding
+// isIn: is what is stored in the syntax that was asked for? None is the default, explicit
+// little endian (PS3.18 section 8.7.3).
+func isIn(have, asked string) bool { return asked == "*" || have == cmp.Or(asked, explicitLittle) }
+
+// refuseTranscoding: a server need not know but explicit little endian, and for that it
+// may lack the codec.
+func (s *server) refuseTranscoding(asked string) *answer {
+	if s.hospital.personality.RefuseTranscoding || !isIn(explicitLittle, asked) {
+		return s.refuseImage(http.StatusNotAcceptable, "transcoding refused")
 	}
-	return syntax == "*" || syntax == i.syntax
+	return s.refuseImage(http.StatusInternalServerError, "transcoding failed")
 }
 
-// syntaxOf is what was asked for beside a media type.
-func (c *imageCall) syntaxOf(media string) string {
-	i := slices.IndexFunc(c.accept, func(a accepted) bool { return a.media == media })
-	return c.accept[max(0, i)].params["transfer-syntax"]
+// asks finds the transfer syntax that was asked for of this media type, and whether in a
+// multipart answer; alone allows one that is none.
+func (c *imageCall) asks(typ string, alone bool) (syntax string, multiple, ok bool) {
+	if syntax, multiple = c.parts(typ); multiple {
+		return syntax, true, true
+	}
+	i := slices.IndexFunc(c.accept, func(a accepted) bool { return a.media == typ })
+	if i < 0 || !alone {
+		return "", false, false
+	}
+	return c.accept[i].params["transfer-syntax"], false, true
 }
 
 // metadata answers with datasets, pixels by their address.
@@ -176,7 +187,7 @@ func (s *server) bulkdata(in *request, i *instance) *answer {
 	if !ok || tag != tagPixels || i.pixelsN <= 0 {
 		return s.refuseImage(http.StatusNotFound, "no such bulk data")
 	}
-	return s.octets(in, []part{s.piece(i, 0, i.pixelsN)})
+	return s.octets(in, i, []part{s.piece(i, 0, i.pixelsN)})
 }
 
 // frames answers with frames by their numbers, from 1.
@@ -191,29 +202,42 @@ func (s *server) frames(in *request, i *instance) *answer {
 		parts = append(parts, s.piece(i, from, size))
 		parts[len(parts)-1].place = s.placeOf(i, instanceLevel) + "/frames/" + text
 	}
-	return s.octets(in, parts)
+	return s.octets(in, i, parts)
 }
 
-// octets answers with pieces of the pixel data, in whatever encoding they have.
-func (s *server) octets(in *request, parts []part) *answer {
+// octets answers with pieces of the pixel data, as they are stored.
+func (s *server) octets(in *request, i *instance, parts []part) *answer {
 	const typ = "application/octet-stream"
+	syntax, multiple, ok := in.image.asks(typ, len(parts) == 1)
+	if !ok {
+		return s.refuseImage(http.StatusNotAcceptable, `only multipart/related; type="application/octet-stream"`)
+	}
+	if !isIn(i.pixelSyntax(), syntax) {
+		return s.refuseTranscoding(syntax)
+	}
 	if _, err := parts[0].open(); err != nil {
 		return s.refuseImage(http.StatusInternalServerError, "the bytes were not kept")
 	}
-	if _, multiple := in.image.parts(typ); multiple {
+	if multiple {
 		return s.multipart(in, typ, parts, len(parts) == 1)
 	}
-	if len(parts) == 1 && in.image.takes(typ) {
-		return s.alone(parts[0])
-	}
-	return s.refuseImage(http.StatusNotAcceptable, `only multipart/related; type="application/octet-stream"`)
+	return s.alone(parts[0])
 }
 
 func (s *server) piece(i *instance, from, n int64) part {
 	return part{
-		media: "application/octet-stream; transfer-syntax=" + i.syntax, size: n,
+		media: "application/octet-stream; transfer-syntax=" + i.pixelSyntax(), size: n,
 		open: func() (io.Reader, error) { return i.value(from, n) },
 	}
+}
+
+// pixelSyntax is that of the pixels, whose bytes are the same in implicit and in
+// explicit little endian.
+func (i *instance) pixelSyntax() string {
+	if i.syntax == implicitLittle {
+		return explicitLittle
+	}
+	return i.syntax
 }
 
 // frame finds a frame, from 1, in the pixel data. Encapsulated ones are found where each

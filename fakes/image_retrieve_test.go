@@ -6,11 +6,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"image"
 	"image/jpeg"
 	"image/png"
 	"io"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -42,7 +44,8 @@ func TestRetrieve(t *testing.T) {
 			require.Equal(t, 200, g.status)
 			headers, bodies := g.parts(t)
 			require.Len(t, bodies, len(sops), path)
-			for i, sop := range sops {
+			for i, sop := range slices.Backward(sops) {
+				i = len(sops) - 1 - i // they come in another order than they are listed
 				want, ok := hosp.StoredInstance("pacs", sop)
 				require.True(t, ok)
 				assert.Equal(t, want, bodies[i])
@@ -75,7 +78,7 @@ func TestRetrieveAccepts(t *testing.T) {
 		"its own syntax":                 {refuses, `multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.1`, 200},
 		"second of two":                  {refuses, `application/json, multipart/related; type="application/dicom"; transfer-syntax=*`, 200},
 		"another syntax":                 {fakes.Personality{}, `multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.4.90`, 406},
-		"default syntax, transcodes not": {refuses, `multipart/related; type="application/dicom"`, 406},
+		"default syntax, transcodes not": {refuses, `multipart/related; type="application/dicom"`, 200},
 		"default syntax":                 {fakes.Personality{}, `multipart/related; type="application/dicom"`, 200},
 		"nothing":                        {fakes.Personality{}, "", 200},
 		"anything":                       {fakes.Personality{}, "*/*", 200},
@@ -91,6 +94,50 @@ func TestRetrieveAccepts(t *testing.T) {
 				assert.Equal(t, c.status, w.fetch(pacsA+studyPath(hosp.Demo().Studies[0]), c.accept).status)
 			})
 		})
+	}
+}
+
+// What is not stored in explicit little endian comes only to who asks for it as stored
+// (PS3.18 section 8.7.3).
+func TestRetrieveTranscodesNothing(t *testing.T) {
+	t.Parallel()
+	const (
+		files  = `multipart/related; type="application/dicom"`
+		frames = `multipart/related; type="application/octet-stream"`
+	)
+	pixels := "\xFE\xFF\x00\xE0\x00\x00\x00\x00" + "\xFE\xFF\x00\xE0\x04\x00\x00\x00abcd" + "\xFE\xFF\xDD\xE0\x00\x00\x00\x00"
+	packed := picture(compressed, "1.2.3", "1.2.3.1", "1.2.3.1.1", elem{0x7FE00010, "OB", pixels})
+	native := picture(implicit, "1.2.4", "1.2.4.1", "1.2.4.1.1", us(0x00280010, 1), us(0x00280011, 2), us(0x00280100, 8), elem{0x7FE00010, "OW", "ab"})
+	one, other := "/studies/1.2.3/series/1.2.3.1/instances/1.2.3.1.1", "/studies/1.2.4/series/1.2.4.1/instances/1.2.4.1.1"
+	for _, c := range []struct {
+		path, accept string
+		sent         bool
+	}{
+		{"/studies/1.2.3", files, false},
+		{"/studies/1.2.3", "", false},
+		{"/studies/1.2.3", "*/*", false},
+		{"/studies/1.2.3", files + "; transfer-syntax=" + explicit, false},
+		{"/studies/1.2.3", files + "; transfer-syntax=" + compressed, true},
+		{"/studies/1.2.3", stored, true},
+		{"/studies/1.2.4", files, false},
+		{one, "application/dicom", false},
+		{one, "application/dicom; transfer-syntax=*", true},
+		{one + "/frames/1", frames, false},
+		{one + "/frames/1", "application/octet-stream", false},
+		{one + "/frames/1", frames + "; transfer-syntax=*", true},
+		{other + "/frames/1", frames, true}, // the same bytes in both
+		{other + "/bulkdata/7FE00010", frames, true},
+	} {
+		for status, kind := range map[int]fakes.Personality{500: {}, 406: {RefuseTranscoding: true}} { // how it is refused
+			synctest.Test(t, func(t *testing.T) {
+				hosp, w := imaged(t, fakes.WithPersonality(kind))
+				require.NoError(t, hosp.AddInstances("pacs", packed, native))
+				if c.sent {
+					status = 200
+				}
+				assert.Equal(t, status, w.fetch(pacsA+c.path, c.accept).status, "%s %s", c.path, c.accept)
+			})
+		}
 	}
 }
 
@@ -185,6 +232,46 @@ func TestRendered(t *testing.T) {
 
 		_, w = imaged(t, fakes.WithPersonality(fakes.Personality{NoRendering: true}))
 		assert.Equal(t, 406, w.fetch(pacsA+instancePath(s)+"/rendered", "image/png").status)
+	})
+}
+
+// A picture is as large as its viewport and shows the values of its window.
+func TestRenderedAsAsked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hosp, w := imaged(t)
+		wide := picture(explicit, "1.2.3", "1.2.3.1", "1.2.3.1.1", us(0x00280002, 1), us(0x00280010, 1), us(0x00280011, 4), us(0x00280100, 16), us(0x00280101, 16), us(0x00280103, 1),
+			elem{0x00281052, "DS", "-1000"}, elem{0x00281053, "DS", "2"}, elem{0x7FE00010, "OW", "\xFF\xFF" + "\xF4\x01" + "\xE8\x03" + "\xDC\x05"}) // -1002, 0, 1000, 2000
+		require.NoError(t, hosp.AddInstances("pacs", wide))
+		at := pacsA + "/studies/1.2.3/series/1.2.3.1/instances/1.2.3.1.1/rendered"
+		for query, want := range map[string][]uint8{
+			"":                           {0, 1, 3, 5},
+			"quality=50":                 {0, 1, 3, 5},
+			"window=0.5,1,linear":        {0, 0, 255, 255},
+			"window=1,2001,linear":       {0, 127, 254, 255},
+			"window=0,4000,linear-exact": {63, 127, 191, 255},
+			"window=0,1,sigmoid":         {0, 127, 255, 255},
+			"viewport=2,1":               {0, 3}, // half of one row is at least a row
+			"viewport=4,3":               {0, 0, 0, 0, 0, 1, 3, 5, 0, 0, 0, 0},
+			"viewport=1,2&window=0,4000,linear-exact": {63, 0},
+		} {
+			g := w.fetch(at+"?"+query, "image/png")
+			require.Equal(t, 200, g.status, query)
+			shown, err := png.Decode(bytes.NewReader(g.body))
+			require.NoError(t, err)
+			grey, ok := shown.(*image.Gray)
+			require.True(t, ok)
+			assert.Equal(t, want, grey.Pix, query)
+		}
+		fine, coarse := w.fetch(at+"?viewport=512,512&quality=100", "image/jpeg"), w.fetch(at+"?viewport=512,512&quality=1", "image/jpeg")
+		assert.Greater(t, len(fine.body), len(coarse.body))
+		for _, bad := range []string{
+			"viewport=8", "viewport=8,x", "viewport=0,8", "viewport=-8,8", "viewport=%2B8,8", "viewport=8,8,0,0,4,4", "viewport=16384,16384", "viewport=99999,1",
+			"window=40,400", "window=a,b,linear", "window=40.0.1,400,linear", "window=40,0,linear", "window=40,0,sigmoid", "window=40,400,log", "window=Inf,400,linear", "window=40,NaN,linear",
+			"quality=0", "quality=101", "quality=x", "annotation=patient", "nonsense=1", "viewport=8,8&viewport=8,8", "viewport=%zz",
+		} {
+			assert.Equal(t, 400, w.fetch(at+"?"+bad, "image/png").status, bad)
+		}
 	})
 }
 
@@ -296,5 +383,14 @@ func TestStudiesAreDeterministic(t *testing.T) {
 	assert.Equal(t, a.Demo().Studies[0], again)
 	assert.Len(t, a.Instances("pacs", again.UID), 6, "what is there stays as it is")
 	assert.Panics(t, func() { a.AddStudy("pacs-dr", again) }, "a replica follows")
-	assert.Panics(t, func() { a.AddStudy("nowhere", again) })
+	for name, ask := range map[string]func(){
+		"AddStudy":       func() { a.AddStudy("nowhere", again) },
+		"Instances":      func() { a.Instances("nowhere", again.UID) },
+		"StoredInstance": func() { a.StoredInstance("nowhere", again.UID) },
+		"StoredDigest":   func() { _, _, _ = a.StoredDigest("nowhere", again.UID) },
+		"CountIn":        func() { a.CountIn("nowhere", "Patient", fakes.IssuerHankou, "ZY010101") },
+		"ResourcesIn":    func() { a.ResourcesIn("nowhere", "Patient") },
+	} {
+		assert.Panics(t, ask, name)
+	}
 }

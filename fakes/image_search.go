@@ -25,6 +25,7 @@ type filter struct {
 	path   []uint32
 	vr     string
 	wanted string
+	whole  bool // a name is compared as one text
 }
 
 const fuzzyWarning = "The fuzzymatching parameter is not supported. Only literal matching has been performed."
@@ -136,7 +137,7 @@ func (q *imageSearch) filter(name, wanted string, p Personality) (bad string) {
 	if p.IgnoreFilters || (p.NoIssuer && issuerTag(path[0])) {
 		return ""
 	}
-	f := filter{path, vrOf(path[len(path)-1]), wanted}
+	f := filter{path, vrOf(path[len(path)-1]), wanted, p.WholeNames}
 	if !f.sound() {
 		return "a value that its attribute cannot have"
 	}
@@ -179,18 +180,24 @@ func (q *imageSearch) shown(d dataset, names map[string]string) dataset {
 	return out
 }
 
+// owned is a study and whose it is: one Study Instance UID under two Patient IDs, after a
+// wrong store, is two studies. Issuers are not looked at: archives that keep them all the
+// same may take one number of two issuers for one patient, and show who came first.
+func (i *instance) owned() string { return i.set.text(tagPatientID) + "/" + i.study }
+
 // groups are the studies, series or instances that a path leaves, in the order in
 // which their first image came.
 func (s *server) groups(list []*instance, at level, names map[string]string) []dataset {
+	ofSeries := func(i *instance) string { return i.owned() + "/" + i.series }
 	key := map[level]func(*instance) string{
-		studyLevel:    func(i *instance) string { return i.study },
-		seriesLevel:   func(i *instance) string { return i.study + "/" + i.series },
-		instanceLevel: func(i *instance) string { return i.study + "/" + i.series + "/" + i.sop },
+		studyLevel:    (*instance).owned,
+		seriesLevel:   ofSeries,
+		instanceLevel: func(i *instance) string { return ofSeries(i) + "/" + i.sop },
 	}[at]
 	studies, series := map[string][]*instance{}, map[string][]*instance{}
 	for _, i := range list {
-		studies[i.study] = append(studies[i.study], i)
-		series[i.study+"/"+i.series] = append(series[i.study+"/"+i.series], i)
+		studies[i.owned()] = append(studies[i.owned()], i)
+		series[ofSeries(i)] = append(series[ofSeries(i)], i)
 	}
 	var out []dataset
 	seen := map[string]bool{}
@@ -199,7 +206,7 @@ func (s *server) groups(list []*instance, at level, names map[string]string) []d
 			continue
 		}
 		seen[key(i)] = true
-		out = append(out, s.described(i, at, studies[i.study], series[i.study+"/"+i.series]))
+		out = append(out, s.described(i, at, studies[i.owned()], series[ofSeries(i)]))
 	}
 	return out
 }

@@ -1,6 +1,7 @@
 package fakes_test
 
 import (
+	"bytes"
 	"net/url"
 	"slices"
 	"sort"
@@ -31,7 +32,7 @@ func TestSearchAttributes(t *testing.T) {
 		hosp, w := imaged(t)
 		study := hosp.Demo().Studies[0]
 		const (
-			ofStudy    = "00080020 00080030 00080050 00080051 00080056 00080061 00100010 00100020 00100021 00100030 00100040 0020000D 00201206 00201208"
+			ofStudy    = "00080020 00080030 00080050 00080056 00080061 00100010 00100020 00100030 00100040 0020000D 00201206 00201208"
 			ofSeries   = "00080060 0008103E 0020000E 00200011 00201209"
 			ofInstance = "00080016 00080018 00200013 00280010 00280011 00280100"
 			always     = "00080005 00081190"
@@ -44,7 +45,10 @@ func TestSearchAttributes(t *testing.T) {
 			"/studies/" + study.UID + "/instances": "00080056 " + ofSeries + " " + ofInstance,
 			"/studies/" + study.UID + "/series/" + study.Series[0].UID + "/instances":        "00080056 " + ofInstance,
 			"/studies?includefield=StudyDescription,00080060":                                ofStudy + " 00081030",
-			"/studies?includefield=all":                                                      ofStudy + " 00081030",
+			"/studies?includefield=all":                                                      ofStudy + " 00080051 00081030 00100021",
+			"/studies?includefield=00080051,IssuerOfPatientID":                               ofStudy + " 00080051 00100021",
+			"/instances?includefield=00100021":                                               ofStudy + " " + ofSeries + " " + ofInstance + " 00100021",
+			"/studies?IssuerOfPatientID=*":                                                   ofStudy + " 00100021",
 			"/studies?StudyDescription=*":                                                    ofStudy + " 00081030",
 			"/studies/" + study.UID + "/series?includefield=0020000D&includefield=StudyDate": "0020000D 00080020 " + ofSeries,
 		} {
@@ -54,7 +58,7 @@ func TestSearchAttributes(t *testing.T) {
 			require.NotEmpty(t, found, query)
 			assert.Equal(t, strings.Join(wanted, " "), tags(found[0]), query)
 		}
-		first := w.found("/studies?PatientID=ZY010101&IssuerOfPatientID=" + url.QueryEscape(fakes.IssuerHankou) + "&StudyDescription=" + url.QueryEscape("胸部*"))
+		first := w.found("/studies?PatientID=ZY010101&IssuerOfPatientID=" + url.QueryEscape(fakes.IssuerHankou) + "&StudyDescription=" + url.QueryEscape("胸部*") + "&includefield=00080051")
 		require.Len(t, first, 1)
 		assert.Equal(t, []any{map[string]any{"Alphabetic": "Zhang^Sanfeng", "Ideographic": "张^三丰"}}, values(first[0], "00100010"))
 		assert.Equal(t, []any{6.0}, values(first[0], "00201208"))
@@ -182,6 +186,11 @@ func TestSearchPersonalities(t *testing.T) {
 		"cap and a higher limit":        {fakes.Personality{PageCap: 2}, "limit=9&offset=1", 2, "There are 2 additional results", ""},
 		"cap and a lower limit":         {fakes.Personality{PageCap: 2}, "limit=1", 1, "", ""},
 		"cap that is not reached":       {fakes.Personality{PageCap: 9}, "", 5, "", ""},
+		"whole names: a part":           {fakes.Personality{WholeNames: true}, "PatientName=Zhang^Sanfeng", 0, "", ""},
+		"whole names: the whole":        {fakes.Personality{WholeNames: true}, "PatientName=Zhang^Sanfeng=" + chinese, 2, "", ""},
+		"whole names: what begins so":   {fakes.Personality{WholeNames: true}, "PatientName=Zhang^Sanfeng=*", 2, "", ""},
+		"whole names: with their case":  {fakes.Personality{WholeNames: true}, "PatientName=zhang*", 0, "", ""},
+		"whole names: another's groups": {fakes.Personality{WholeNames: true}, "PatientName=" + chinese, 0, "", ""},
 		"no issuers: four, not two":     {fakes.Personality{NoIssuer: true}, "PatientID=ZY010101&IssuerOfPatientID=" + fakes.IssuerHankou, 4, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -254,6 +263,45 @@ func TestImageRefusals(t *testing.T) {
 	})
 }
 
+// A wrong store puts one Study Instance UID under two patients: then there are two studies,
+// and neither is retrieved by that UID alone.
+func TestOneStudyOfTwoPatients(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hosp, w := imaged(t, fakes.WithoutDemoData())
+		first := picture(explicit, "1.2.3", "1.2.3.1", "1.2.3.1.1")
+		third := picture(explicit, "1.2.3", "1.2.3.1", "1.2.3.1.3")
+		wrong := bytes.Replace(picture(explicit, "1.2.3", "1.2.3.1", "1.2.3.1.2"), []byte("ZY777777"), []byte("ZY888888"), 1)
+		require.Equal(t, 200, w.store(pacsA+"/studies", first, third).status)
+		require.Equal(t, 200, w.fetch(pacsA+"/studies/1.2.3", stored).status)
+		require.Equal(t, 200, w.store(pacsA+"/studies", wrong).status)
+		for _, query := range []string{"/studies?StudyInstanceUID=1.2.3", "/series?SeriesInstanceUID=1.2.3.1"} {
+			found := w.found(query)
+			require.Len(t, found, 2, query)
+			for i, patient := range []string{"ZY777777", "ZY888888"} {
+				assert.Equal(t, []any{patient}, values(found[i], "00100020"))
+				assert.Equal(t, []any{float64(2 - i)}, values(found[i], "00201208"), "images of this patient")
+			}
+		}
+		assert.Len(t, w.found("/studies?PatientID=ZY888888"), 1)
+		other := fakes.Study{UID: "1.2.4", Patient: campus.PatientID{Issuer: fakes.IssuerHankou, Value: "ZY1"}, Series: []fakes.Series{{UID: "1.2.4.1"}}}
+		hosp.AddStudy("pacs", other)
+		other.Patient.Issuer, other.Series[0].UID = fakes.IssuerGuanggu, "1.2.4.2"
+		hosp.AddStudy("pacs", other)
+		assert.Len(t, w.found("/studies?StudyInstanceUID=1.2.4"), 1, "one number of two issuers is not told apart")
+		assert.Len(t, w.found("/studies/1.2.3/instances"), 3)
+		for path, status := range map[string]int{
+			"/studies/1.2.3":                                             404,
+			"/studies/1.2.3/series/1.2.3.1":                              404,
+			"/studies/1.2.3/metadata":                                    404,
+			"/studies/1.2.3/series/1.2.3.1/instances/1.2.3.1.2":          200,
+			"/studies/1.2.3/series/1.2.3.1/instances/1.2.3.1.2/metadata": 200,
+		} {
+			assert.Equal(t, status, w.fetch(pacsA+path, stored+", "+dicomJSON).status, path)
+		}
+	})
+}
+
 // Each campus has its own people in its own store, and the standby follows.
 func TestOwnStores(t *testing.T) {
 	t.Parallel()
@@ -268,7 +316,7 @@ func TestOwnStores(t *testing.T) {
 			require.Len(t, route, 2)
 			assert.Equal(t, campus.EndpointID("pacs/"+string(c.Home)+"/"+string(c.ID)), route[0].Endpoint.Name())
 			assert.Equal(t, campus.StoreID("pacs-"+c.ID), route[0].Endpoint.Store)
-			found := w.fetch(route[0].Endpoint.URL+"/studies", dicomJSON)
+			found := w.fetch(route[0].Endpoint.URL+"/studies?includefield=IssuerOfPatientID", dicomJSON)
 			for _, other := range d.Campuses {
 				assert.Equal(t, other.ID == c.ID, strings.Contains(string(found.body), other.PatientIssuer), "%s at %s", other.ID, c.ID)
 				for _, system := range []string{"his-", "ris-"} {

@@ -65,7 +65,12 @@ func (s *server) receive(in *request) *answer {
 
 // receivePart takes one part. Its error is that of the body.
 func (s *server) receivePart(in *request, p *multipart.Part, out *stored) error {
-	if parseAccepted(p.Header.Get("Content-Type")).media != "application/dicom" {
+	typ := p.Header.Get("Content-Type")
+	if s.hospital.personality.BareParts && typ != "application/dicom" {
+		_, err := io.Copy(io.Discard, p)
+		return err
+	}
+	if parseAccepted(typ).media != "application/dicom" {
 		out.others = append(out.others, reason(tagFailure, reasonNotUnderstood))
 		_, err := io.Copy(io.Discard, p)
 		return err
@@ -209,7 +214,7 @@ func referenced(names []any, more dataset) dataset {
 // report answers as PS3.18 section 10.5.3 says.
 func (s *server) report(out stored) *answer {
 	failed := len(out.failed) + len(out.others)
-	if len(out.good)+failed == 0 {
+	if len(out.good)+failed == 0 && !s.hospital.personality.BareParts {
 		return s.refuseImage(http.StatusBadRequest, "no instances")
 	}
 	d := dataset{}
@@ -224,7 +229,7 @@ func (s *server) report(out stored) *answer {
 	a := &answer{status: http.StatusOK, header: http.Header{}, body: encode(d), created: out.created, changed: len(out.good) > 0}
 	a.header.Set("Content-Type", "application/dicom+json")
 	switch {
-	case len(out.good) == 0:
+	case len(out.good) == 0 && failed > 0:
 		a.status = http.StatusConflict
 	case failed > 0 || out.warned:
 		a.status = http.StatusAccepted

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -56,6 +57,7 @@ func TestStore(t *testing.T) {
 		assert.Equal(t, []any{"1.2.3.1.1"}, values(r.good[0], "00081155"))
 		assert.Equal(t, []any{"1.2.840.10008.5.1.4.1.1.7"}, values(r.good[0], "00081150"))
 		assert.Equal(t, []any{"http://pacs.group.test/dicom-web/studies/1.2.3/series/1.2.3.1/instances/1.2.3.1.1"}, values(r.good[0], "00081190"))
+		slices.Reverse(files) // retrieved in another order
 		_, bodies := w.fetch(pacsA+"/studies/1.2.3", stored).parts(t)
 		assert.Equal(t, files, bodies, "byte by byte")
 		_, bodies = w.fetch(strings.Replace(pacsA, "dc-a", "dc-b", 1)+"/studies/1.2.3", stored).parts(t)
@@ -67,6 +69,44 @@ func TestStore(t *testing.T) {
 		assert.True(t, last.Executed)
 		assert.Equal(t, "Instance|pacs|1.2.3.1.2", last.Created[1])
 	})
+}
+
+// Part types may say the transfer syntax; some servers then take nothing, and say success.
+func TestStorePartTypes(t *testing.T) {
+	t.Parallel()
+	const typed = "application/dicom; transfer-syntax=" + explicit
+	for name, c := range map[string]struct {
+		kind                 fakes.Personality
+		typ                  string
+		parts                int
+		status, good, others int
+	}{
+		"with a syntax":          {fakes.Personality{}, typed, 2, 200, 2, 0},
+		"of another type":        {fakes.Personality{}, "application/octet-stream", 2, 409, 0, 2},
+		"none":                   {fakes.Personality{}, "", 0, 400, 0, 0},
+		"bare: bare":             {fakes.Personality{BareParts: true}, "application/dicom", 2, 200, 2, 0},
+		"bare: with a syntax":    {fakes.Personality{BareParts: true}, typed, 2, 200, 0, 0},
+		"bare: of another type":  {fakes.Personality{BareParts: true}, "application/octet-stream", 2, 200, 0, 0},
+		"bare: without any type": {fakes.Personality{BareParts: true}, "", 1, 200, 0, 0},
+		"bare: none":             {fakes.Personality{BareParts: true}, "", 0, 200, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				hosp, w := imaged(t, fakes.WithPersonality(c.kind))
+				contentType, body := postedAs(c.typ, picturesOf("1.2.3", c.parts)...)
+				g := w.ask(t.Context(), "POST", pacsA+"/studies", map[string]string{"Content-Type": contentType}, bytes.NewReader(body))
+				require.Equal(t, c.status, g.status, "%s", g.body)
+				if c.status != 400 {
+					r := g.report(t)
+					assert.Len(t, r.good, c.good)
+					assert.Len(t, r.others, c.others)
+				}
+				assert.Len(t, hosp.Instances("pacs", "1.2.3"), c.good)
+				assert.Equal(t, c.good > 0, hosp.Ledger().Entries()[0].Executed)
+			})
+		})
+	}
 }
 
 // One store after another under the same UIDs.

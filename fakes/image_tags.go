@@ -61,6 +61,8 @@ const (
 	tagBitsStored       = 0x00280101
 	tagHighBit          = 0x00280102
 	tagRepresentation   = 0x00280103
+	tagIntercept        = 0x00281052
+	tagSlope            = 0x00281053
 	tagLocalNamespace   = 0x00400031
 	tagPixels           = 0x7FE00010
 	tagItem             = 0xFFFEE000
@@ -74,7 +76,7 @@ type attribute struct {
 	keyword string
 	vr      string
 	level   level
-	shown   bool // by a search at its level (PS3.18 tables 10.6.3-3 to 5)
+	shown   bool // unasked, by a search at its level (PS3.18 tables 10.6.3-3 to 5)
 }
 
 // attributes are those that can be searched by, asked for, or read without their VR.
@@ -83,7 +85,7 @@ var attributes = []attribute{
 	{tagStudyDate, "StudyDate", "DA", studyLevel, true},
 	{tagStudyTime, "StudyTime", "TM", studyLevel, true},
 	{tagAccession, "AccessionNumber", "SH", studyLevel, true},
-	{tagAccessionIssuer, "IssuerOfAccessionNumberSequence", "SQ", studyLevel, true},
+	{tagAccessionIssuer, "IssuerOfAccessionNumberSequence", "SQ", studyLevel, false},
 	{tagAvailability, "InstanceAvailability", "CS", studyLevel, true},
 	{tagModalities, "ModalitiesInStudy", "CS", studyLevel, true},
 	{0x00080090, "ReferringPhysicianName", "PN", studyLevel, true},
@@ -92,7 +94,7 @@ var attributes = []attribute{
 	{tagRetrieveURL, "RetrieveURL", "UR", studyLevel, true},
 	{tagPatientName, "PatientName", "PN", studyLevel, true},
 	{tagPatientID, "PatientID", "LO", studyLevel, true},
-	{tagPatientIssuer, "IssuerOfPatientID", "LO", studyLevel, true},
+	{tagPatientIssuer, "IssuerOfPatientID", "LO", studyLevel, false},
 	{tagBirthDate, "PatientBirthDate", "DA", studyLevel, true},
 	{tagSex, "PatientSex", "CS", studyLevel, true},
 	{0x00101010, "PatientAge", "AS", studyLevel, false},
@@ -128,6 +130,8 @@ var attributes = []attribute{
 	{tagBitsStored, "BitsStored", "US", instanceLevel, false},
 	{tagHighBit, "HighBit", "US", instanceLevel, false},
 	{tagRepresentation, "PixelRepresentation", "US", instanceLevel, false},
+	{tagIntercept, "RescaleIntercept", "DS", instanceLevel, false},
+	{tagSlope, "RescaleSlope", "DS", instanceLevel, false},
 	{0x00400009, "ScheduledProcedureStepID", "SH", itemLevel, false},
 	{tagLocalNamespace, "LocalNamespaceEntityID", "UT", itemLevel, false},
 	{0x00400032, "UniversalEntityID", "UT", itemLevel, false},

@@ -39,11 +39,15 @@ type Personality struct {
 	// PageCap is how many results a search has at most, whatever its limit; a Warning
 	// tells of more. Zero means no bound.
 	PageCap int
+	// WholeNames makes searches compare names of persons as one text, with regard to case:
+	// Zhang^Sanfeng does not find Zhang^Sanfeng=张^三丰, and Zhang^Sanfeng=* does.
+	WholeNames bool
 	// NoIssuer servers know no issuers: neither (0010,0021) nor (0008,0051) is
 	// returned, and searches by them match everybody.
 	NoIssuer bool
 	// RefuseTranscoding answers 406 unless transfer-syntax=* was asked for, or the very
-	// syntax in which it was stored. The zero value sends what was stored.
+	// syntax in which it was stored; none asked for is explicit little endian (section
+	// 8.7.3). The zero value tries to make that, lacks the codec and answers 500.
 	RefuseTranscoding bool
 	// NoLength sends studies and series as HTTP/1.0 did: no length of the whole, none
 	// of its parts, not chunked; the connection's end is theirs. HTTP/1 only.
@@ -60,6 +64,11 @@ type Personality struct {
 	// RefuseDuplicates fails an instance that is there already with 45070. The zero value
 	// lists it as stored, whatever its bytes, and keeps the old ones.
 	RefuseDuplicates bool
+	// BareParts makes STOW-RS skip parts whose Content-Type is anything but
+	// application/dicom without parameters, and say nothing of them: 200, even when that
+	// leaves none. The zero value stores them whatever their parameters, lists parts of
+	// other types as failed, and refuses a request without parts with 400.
+	BareParts bool
 	// Keep is how many bytes of what is stored are kept, in all; of instances beyond it
 	// only digest and attributes are. Zero means 256 MiB.
 	Keep int64
