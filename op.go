@@ -32,9 +32,10 @@ type Consistency uint8
 const (
 	// Any tolerates a copy's lag.
 	Any Consistency = iota
-	// Session sees at least what this client wrote: after a write to the system a copy
-	// that lags is not asked before it must have it. Where writes have moved to
-	// another store, or an earlier point was restored, a session ends.
+	// Session sees at least what this client wrote, and what its readers of reports have
+	// shown ([Client.Saw]): a copy that lags is not asked before it must have it, one of
+	// unknown lag not at all. Where writes have moved to another store, or an earlier
+	// point was restored, a session ends.
 	Session
 	// Strong sees every committed write.
 	Strong
@@ -78,12 +79,13 @@ type Op struct {
 	// Name is the span's and metric's: "his.Book". Never data.
 	Name   string
 	System campus.SystemID
-	// Consistency of the operation's reads.
+	// Consistency of the operation's reads; zero is [Any]. A [Write]'s are [Strong].
 	Consistency Consistency
-	// Repeat is what a transaction of this operation declares. Single writes
-	// declare themselves: with a version Guarded, with If-None-Exist Keyed.
+	// Repeat is what a transaction of this operation declares; zero is [Unsafe]. Single
+	// writes declare themselves: with a version Guarded, with If-None-Exist Keyed.
 	Repeat Repeat
-	Class  Class
+	// Class of its requests' times; zero is [Quick].
+	Class Class
 
 	unaudited bool // nothing of a patient can be in it
 }

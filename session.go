@@ -10,8 +10,8 @@ import (
 	"github.com/hospital-go/hospital/failover"
 )
 
-// sessions remembers when this client last wrote to each store, so that a [Session]
-// read is never answered by a copy that cannot have it yet. The zero value is ready.
+// sessions remembers when this client last wrote to each store, or saw what that had
+// taken, so that a [Session] read is never answered by a copy that cannot have it yet. The zero value is ready.
 type sessions struct{ last sync.Map } // written to time.Time
 
 type written struct {
@@ -31,6 +31,28 @@ func (s *sessions) wrote(system campus.SystemID, resp *http.Response, err error)
 		s.last.Store(written{system, storeEpoch{lost.Store, lost.Epoch}}, later(at, lost.SettledAt))
 	}
 }
+
+// saw notes what a store had taken when it answered. What a copy answers is no news.
+func (s *sessions) saw(o Origin, at time.Time) {
+	if o.ReplicaOf != "" {
+		return
+	}
+	if now := time.Now(); at.After(now) { // by a clock that is ahead
+		at = now
+	}
+	key := written{o.System, storeEpoch{o.Store, o.Epoch}}
+	for {
+		last, known := s.last.LoadOrStore(key, at)
+		if !known || !last.(time.Time).Before(at) || s.last.CompareAndSwap(key, last, at) { //nolint:forcetypeassert // nothing else is stored
+			return
+		}
+	}
+}
+
+// Saw notes that a caller was shown what the store of origin took at a time, by the
+// server's clock: from then on a [Session] read is not answered by a copy that may be
+// behind that, as after a write. It may be called from several goroutines.
+func (c *Client) Saw(origin Origin, at time.Time) { c.sessions.saw(origin, at) }
 
 // since is the time of the last write to the store and epoch that the campus writes
 // to now, the zero time when there was none. Where nobody writes, the copy is all

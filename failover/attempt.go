@@ -249,8 +249,8 @@ func (r *run) shown(f *flight, req *http.Request, asked *url.URL) *http.Request 
 		Endpoint: e.ID, Store: e.Store, Role: e.Role(), Epoch: e.StoreOf().Epoch, Drained: f.site.out(),
 		RequestID: req.Header.Get("X-Request-Id"), Attempts: f.attempt.N,
 	}
-	if e.StoreOf().ReplicaOf != "" {
-		o.Copy, o.Lag = true, e.StoreOf().Lag
+	if o.ReplicaOf = e.StoreOf().ReplicaOf; o.ReplicaOf != "" {
+		o.Lag = e.StoreOf().Lag
 	}
 	shown := &http.Request{Method: req.Method, URL: asked}
 	return shown.WithContext(withOrigin(context.Background(), o))

@@ -189,8 +189,9 @@ type Origin struct {
 	Role        campus.Role
 	// Epoch is the store's; ids, versions and cursors hold within one epoch of one store.
 	Epoch int64
-	// Copy: a replica answered, which may be behind what was written.
-	Copy bool
+	// ReplicaOf is the store that the answering one copies, empty of an original: what a
+	// copy answers may be behind.
+	ReplicaOf campus.StoreID
 	// Lag bounds how far a copy may be behind; zero, of a copy, means that nobody knows.
 	Lag time.Duration
 	// Drained: the endpoint is taken out, and answered because nobody else could.

@@ -116,6 +116,17 @@ func (p RefParam[T, S]) Is(id string) Filter[T] {
 	return Filter[T]{name: string(p), value: typeOf[S]() + "/" + id, invalid: !ValidID(id) || typeOf[S]() == ""}
 }
 
+// In matches references to one of several resources, within one Store. None is a query
+// that is refused.
+func (p RefParam[T, S]) In(ids ...string) Filter[T] {
+	f := Filter[T]{name: string(p), invalid: len(ids) == 0}
+	for i, id := range ids {
+		one := p.Is(id)
+		f.value, f.invalid = f.value+strings.Repeat(",", min(i, 1))+one.value, f.invalid || one.invalid
+	}
+	return f
+}
+
 // Where matches references to what passes the filter: a chained search
 // (section 3.1.1.4.16), such as a patient's by identifier.
 func (p RefParam[T, S]) Where(f Filter[S]) Filter[T] {

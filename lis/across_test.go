@@ -3,6 +3,7 @@ package lis_test
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -58,4 +59,57 @@ func TestReportsOfOneNumberAtTwoCampuses(t *testing.T) {
 		}
 	}
 	assert.Equal(t, map[string]int{"R1": 1, "R2": 2, "R3": 2}, got)
+}
+
+// Two campuses have one number and time, and another result: both are shown.
+func TestOneNumberWithOtherResults(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hosp := fakes.NewHospital(t, fakes.WithOwnStores(campus.LIS))
+		here, there := hosp.Demo().Patients[0], hosp.Demo().Patients[1]
+		cfg := hosp.Config()
+		cfg.Identities = func(context.Context, campus.PatientID) ([]campus.PatientID, error) {
+			return []campus.PatientID{there}, nil
+		}
+		client, err := hospital.New(cfg)
+		require.NoError(t, err)
+		defer client.Close() //nolint:errcheck // it never fails
+		write := func(at campus.ID, patient campus.PatientID, mic r4.Decimal, flag string) {
+			f := client.FHIR(campus.LIS, hospital.AtCampus(at))
+			subject := ""
+			for p, err := range fhir.Matches[*r4.Patient](fhir.Search(t.Context(), f, fhir.For(fhir.Identifier[*r4.Patient](patient.Issuer, patient.Value)))) {
+				require.NoError(t, err)
+				subject = p.ID
+			}
+			o, _, err := fhir.Create(t.Context(), f, &r4.Observation{
+				Identifier: []r4.Identifier{{System: "urn:group:results", Value: "7"}}, Status: "final", Code: r4.Text("two campuses"), Subject: r4.RefTo("Patient", subject),
+				EffectiveDateTime: "2026-03-01", Category: []r4.CodeableConcept{*r4.Concept(lis.CategorySystem, lis.LaboratoryCategory)},
+				Component: []r4.ObservationComponent{{Code: r4.Text("MIC"), ValueQuantity: r4.UCUMQuantity(mic, "mg/L"), Interpretation: []r4.CodeableConcept{*r4.Text(flag)}}},
+			})
+			require.NoError(t, err)
+			_, _, err = fhir.Create(t.Context(), f, &r4.DiagnosticReport{
+				Identifier: []r4.Identifier{{System: lis.DefaultReportSystem, Value: "7"}}, Status: "final", Code: r4.Text("two campuses"),
+				Category: []r4.CodeableConcept{*r4.Concept(lis.SectionSystem, lis.Laboratory)}, Subject: r4.RefTo("Patient", subject),
+				EffectiveDateTime: "2026-03-01", Result: []r4.Reference{*r4.RefTo("Observation", o.ID)},
+			})
+			require.NoError(t, err)
+		}
+		write("hankou", here, "0.5", "S")
+		write("guanggu", there, "16", "R")
+		lab, results, reports := lis.New(client), 0, 0
+		for r, err := range lab.Results(t.Context(), lis.ResultQuery{Patient: here}, hospital.AcrossCampuses()) {
+			require.NoError(t, err)
+			if r.Resource.Observation.Code.Text == "two campuses" {
+				results++
+			}
+		}
+		for r, err := range lab.Reports(t.Context(), lis.ReportQuery{Patient: here}, hospital.AcrossCampuses()) {
+			require.NoError(t, err)
+			if r.Resource.Report.Code.Text == "two campuses" {
+				reports++
+			}
+		}
+		assert.Equal(t, 2, results, "susceptible here, resistant there")
+		assert.Equal(t, 2, reports)
+	})
 }

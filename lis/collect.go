@@ -16,10 +16,11 @@ import (
 
 // CollectRequest is a tube that was filled.
 type CollectRequest struct {
-	// Barcode of the tube (条码号), the Number of this act; at most 32 characters.
+	// Barcode of the tube (条码号), the Number of this act; at most 32 characters. Required.
 	Barcode string
-	// Order is the requisition number of the order it was taken for.
-	Order   string
+	// Order is the requisition number of the order it was taken for. Required.
+	Order string
+	// Patient whose order it is. Required.
 	Patient campus.PatientID
 	// Lines of the order's items that this tube is for, counted from 1; empty means all
 	// that stand.
@@ -34,7 +35,8 @@ type CollectRequest struct {
 
 // Collect (标本采集) records that a specimen was taken: the Specimen, which carries the
 // barcode, and the items it is for, guarded by their versions, in one transaction. An
-// order that is being cancelled and collected at the same moment is one of both.
+// order that is being cancelled and collected at the same moment is one of both, where
+// versions are a proved guard (campus.Contract.Versioning); elsewhere it may be both.
 // Collecting again with the same barcode is success; a barcode of another patient,
 // order or items, or of a specimen that was rejected, is hospital.ErrNumberReused; an
 // item that was cancelled is hospital.ErrConflict.
@@ -71,7 +73,7 @@ func (k *collecting) send(ctx context.Context, f *fhir.Client) (tube, error) {
 		return tube{}, err
 	}
 	ctx = hospital.SameStore(ctx, placed.Origin)
-	bundle := &r4.Bundle{Type: r4.BundleTypeTransaction, Entry: []r4.BundleEntry{k.client.newTube(k.specimen(patient, items), k.Barcode)}}
+	bundle := &r4.Bundle{Type: r4.BundleTypeTransaction, Entry: []r4.BundleEntry{k.client.newTube(k.specimen(patient.Current(), items), k.Barcode)}}
 	for _, i := range items {
 		changed := *i.Resource
 		changed.Specimen = append(slices.Clone(changed.Specimen), r4.Reference{Reference: tubeURL})
@@ -154,7 +156,7 @@ func (k *collecting) compare(ctx context.Context, f *fhir.Client, found tube) er
 		return hospital.Refuse(hospital.ErrNumberReused, "the barcode is of another order or patient")
 	case err != nil:
 		return err
-	case !k.client.client.Names(found.Origin, found.Resource.Subject, "Patient", patient):
+	case !patient.Own(k.client.client, found.Origin, found.Resource.Subject):
 		return hospital.Refuse(hospital.ErrNumberReused, "the barcode is of another order or patient")
 	case !k.isFor(found, placed):
 		return hospital.Refuse(hospital.ErrNumberReused, "the barcode is of other items")

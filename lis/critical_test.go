@@ -355,3 +355,93 @@ func sortedTail(list []string) []string {
 	}
 	return list
 }
+
+// A server that counts its pages by number, sends two at a time whatever _count says and
+// no totals; a critical value is handled between two pages, and the rest moves up by one.
+func TestOverdueCriticalsOfAServerWithSmallPages(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, b *bench) {
+		for _, n := range []string{"C1", "C2", "C3", "C4"} {
+			_, err := b.NotifyCritical(t.Context(), b.critical(n))
+			require.NoError(t, err)
+		}
+		wait(time.Hour)
+		tasks, pages, handled := stored[*r4.Task](b, "Task"), 0, ""
+		b.hosp.Break(fakes.Rule{When: fakes.When{System: campus.LIS, Interaction: "search-type", Type: "Task"}, Do: fakes.Action{
+			Rewrite: edited(func(bundle *r4.Bundle) {
+				var open []r4.BundleEntry
+				for _, task := range tasks {
+					if task.ID != handled {
+						open = append(open, r4.BundleEntry{Resource: task})
+					}
+				}
+				at := pages % 2 * 2
+				pages++
+				bundle.Total, bundle.Entry = nil, open[at:min(at+2, len(open))]
+				handled = tasks[0].ID // C1, once the first page was sent
+			}),
+		}})
+		list, err := b.OverdueCriticals(t.Context(), ward)
+		require.NoError(t, err)
+		var numbers []string
+		for _, c := range list {
+			numbers = append(numbers, c.Resource.Number)
+		}
+		assert.Subset(t, numbers, []string{"C2", "C3", "C4"}, "all of them or an error")
+	}, fakes.WithPersonality(fakes.Personality{PageSize: 2, AtomicCreate: true}))
+}
+
+// restores tells a client of a description that changed.
+type restores struct {
+	mu         sync.Mutex
+	text, last string
+}
+
+func (d *restores) set(x campus.Description) {
+	text, _ := hospital.Document(x)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.text = string(text)
+}
+
+func (d *restores) Fetch(context.Context) ([]byte, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.text == d.last {
+		return nil, hospital.ErrUnchanged
+	}
+	d.last = d.text
+	return []byte(d.text), nil
+}
+
+// After a restore a sweep tells what is open once more, and comes to rest.
+func TestSweepAfterARestore(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, b *bench) {
+		_, err := b.NotifyCritical(t.Context(), b.critical("C1"))
+		require.NoError(t, err)
+		wait(time.Minute)
+		source, cfg := &restores{}, b.hosp.Config()
+		source.set(cfg.Topology)
+		cfg.Source, cfg.SourceEvery = source, time.Second
+		client, err := hospital.New(cfg)
+		require.NoError(t, err)
+		defer client.Close() //nolint:errcheck // it never fails
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+		var kinds []string
+		failed := 0
+		for c, err := range lis.New(client).SweepCriticals(ctx, ward, 0) {
+			if err != nil {
+				failed++
+				continue
+			}
+			if kinds = append(kinds, string(c.Kind)); len(kinds) == 1 {
+				b.hosp.Restore(campus.LIS, time.Now())
+				source.set(b.hosp.Description())
+			}
+		}
+		assert.Contains(t, kinds[1:], "new")
+		assert.LessOrEqual(t, failed, 1, "not at every look for ever")
+	})
+}

@@ -5,7 +5,14 @@
 //
 // A patient is named by a campus.PatientID, never by a server's logical id. What a verb
 // returns was checked against what was asked: a result of another patient, test or time
-// is an error.
+// is an error. A patient whom the system does not know is hospital.ErrNotFound, also of a
+// list; across campuses one of them that does not know him has nothing to show. Several
+// records of one number are hospital.ErrAmbiguousPatient. A record that was merged into
+// another or is inactive, and a number that was withdrawn, are hospital.ErrRefused; what is
+// filed under records that were merged into the patient's is shown with it.
+//
+// A write has 15 s for everything, each request of a quick read (OrderOf, Specimen,
+// CriticalOf) 5 s, each page of all other reads 20 s; ctx may end any of them sooner.
 //
 // # Orders and specimens
 //
@@ -25,8 +32,9 @@
 // A report comes with all its results, their members and specimens, or not at all. Its
 // status is stated, values are text as the laboratory wrote them, units are never
 // converted. What was entered in error is not shown; what was shown before comes as
-// withdrawn. A [Client] remembers what it has shown: an older version after a newer one
-// is asked for again where writes go, and else is hospital.ErrStale.
+// withdrawn. A [Client] remembers what it has shown, the 20,000 to 40,000 reports and
+// results that came last: an older version after a newer one is asked for again where
+// writes go, and else is hospital.ErrStale.
 //
 // # Critical values
 //

@@ -15,11 +15,14 @@ import (
 
 // notified tells ward W1 of the patient's potassium.
 func notified(ctx context.Context, lab *lis.Client, patient campus.PatientID) string {
-	report, number := newest(ctx, lab, patient), hospital.NewNumber()
-	potassium := report.Resource.Results[0]
-	_, err := lab.NotifyCritical(ctx, lis.CriticalRequest{
-		Number: number, Patient: patient, Finding: lis.ResultFinding(hospital.Found[lis.Result]{Resource: potassium, Origin: report.Origin}),
-		Value: potassium.Value().Text, Ward: r4.Identifier{System: fakes.WardSystem, Value: "W1"}, Deadline: time.Now().Add(30 * time.Minute), By: "L1",
+	last, err := lab.Last(ctx, patient, []r4.Coding{{System: "http://loinc.org", Code: "2823-3"}}, 1)
+	if err != nil {
+		panic(err)
+	}
+	number := hospital.NewNumber() // store it before the call
+	_, err = lab.NotifyCritical(ctx, lis.CriticalRequest{
+		Number: number, Patient: patient, Finding: lis.ResultFinding(last[0]), Value: last[0].Resource.Value().Text,
+		Ward: r4.Identifier{System: fakes.WardSystem, Value: "W1"}, Deadline: time.Now().Add(30 * time.Minute), By: "L1",
 	})
 	if err != nil {
 		panic(err)
@@ -31,14 +34,23 @@ func ExampleClient_NotifyCritical() {
 	ctx := context.Background()
 	lab, patient, end := demo()
 	defer end()
-	report := newest(ctx, lab, patient)
-	potassium := hospital.Found[lis.Result]{Resource: report.Resource.Results[0], Origin: report.Origin}
-	found, err := lab.NotifyCritical(ctx, lis.CriticalRequest{
-		Number: hospital.NewNumber(), Patient: patient, Finding: lis.ResultFinding(potassium), Value: potassium.Resource.Value().Text,
-		Ward: r4.Identifier{System: fakes.WardSystem, Value: "W1"}, Deadline: time.Now().Add(30 * time.Minute), By: "L1",
-	})
-	fmt.Println(found.Resource.Stage, found.Resource.Value, err)
-	// Output: notified 7.10 mmol/L <nil>
+	last, err := lab.Last(ctx, patient, []r4.Coding{{System: "http://loinc.org", Code: "2823-3"}}, 1)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, result := range last {
+		found, err := lab.NotifyCritical(ctx, lis.CriticalRequest{
+			Number: hospital.NewNumber(), Patient: patient, Finding: lis.ResultFinding(result), Value: result.Resource.Value().Text,
+			Ward: r4.Identifier{System: fakes.WardSystem, Value: "W1"}, Deadline: time.Now().Add(30 * time.Minute), By: "L1",
+		})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(found.Resource.Stage, found.Resource.Value)
+	}
+	// Output: notified 7.10 mmol/L
 }
 
 func ExampleClient_CriticalOf() {
@@ -46,8 +58,14 @@ func ExampleClient_CriticalOf() {
 	lab, patient, end := demo()
 	defer end()
 	found, err := lab.CriticalOf(ctx, notified(ctx, lab, patient))
-	fmt.Println(found.Resource.Patient == patient, found.Resource.Steps[0].By, err)
-	// Output: true L1 <nil>
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, step := range found.Resource.Steps {
+		fmt.Println(found.Resource.Patient == patient, step.Stage, step.By)
+	}
+	// Output: true notified L1
 }
 
 func ExampleClient_ReceiveCritical() {
@@ -58,10 +76,14 @@ func ExampleClient_ReceiveCritical() {
 	_, err := lab.ReceiveCritical(ctx, lis.CriticalAcknowledgement{Number: number, By: "N1", Terminal: "W1-2", Text: "7.01 mmol/L"})
 	fmt.Println(errors.Is(err, hospital.ErrRefused))
 	found, err := lab.ReceiveCritical(ctx, lis.CriticalAcknowledgement{Number: number, By: "N1", Terminal: "W1-2", Text: "7.10 mmol/L"})
-	fmt.Println(found.Resource.Stage, err)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(found.Resource.Stage)
 	// Output:
 	// true
-	// received <nil>
+	// received
 }
 
 func ExampleClient_SeeCritical() {
@@ -71,12 +93,19 @@ func ExampleClient_SeeCritical() {
 	number := notified(ctx, lab, patient)
 	_, err := lab.SeeCritical(ctx, lis.CriticalAcknowledgement{Number: number, By: "D1"})
 	fmt.Println(errors.Is(err, hospital.ErrConflict)) // nobody has received it yet
-	_, received := lab.ReceiveCritical(ctx, lis.CriticalAcknowledgement{Number: number, By: "N1", Text: "7.10 mmol/L"})
+	if _, err := lab.ReceiveCritical(ctx, lis.CriticalAcknowledgement{Number: number, By: "N1", Text: "7.10 mmol/L"}); err != nil {
+		fmt.Println(err)
+		return
+	}
 	found, err := lab.SeeCritical(ctx, lis.CriticalAcknowledgement{Number: number, By: "D1"})
-	fmt.Println(found.Resource.Stage, received, err)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(found.Resource.Stage)
 	// Output:
 	// true
-	// seen <nil> <nil>
+	// seen
 }
 
 func ExampleClient_HandleCritical() {
@@ -84,11 +113,21 @@ func ExampleClient_HandleCritical() {
 	lab, patient, end := demo()
 	defer end()
 	number := notified(ctx, lab, patient)
-	_, received := lab.ReceiveCritical(ctx, lis.CriticalAcknowledgement{Number: number, By: "N1", Text: "7.10 mmol/L"})
-	_, seen := lab.SeeCritical(ctx, lis.CriticalAcknowledgement{Number: number, By: "D1"})
+	if _, err := lab.ReceiveCritical(ctx, lis.CriticalAcknowledgement{Number: number, By: "N1", Text: "7.10 mmol/L"}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	if _, err := lab.SeeCritical(ctx, lis.CriticalAcknowledgement{Number: number, By: "D1"}); err != nil {
+		fmt.Println(err)
+		return
+	}
 	found, err := lab.HandleCritical(ctx, lis.CriticalAcknowledgement{Number: number, By: "D1", Text: "复查并处理"})
-	fmt.Println(found.Resource.Stage, len(found.Resource.Steps), received, seen, err)
-	// Output: handled 4 <nil> <nil> <nil>
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(found.Resource.Stage, len(found.Resource.Steps))
+	// Output: handled 4
 }
 
 func ExampleClient_OpenCriticals() {
@@ -98,8 +137,14 @@ func ExampleClient_OpenCriticals() {
 	notified(ctx, lab, patient)
 	ward := r4.Identifier{System: fakes.WardSystem, Value: "W1"}
 	open, err := lab.OpenCriticals(ctx, ward)
-	fmt.Println(len(open), err)
-	// Output: 1 <nil>
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, found := range open {
+		fmt.Println(found.Resource.Stage, found.Resource.Value)
+	}
+	// Output: notified 7.10 mmol/L
 }
 
 func ExampleClient_OverdueCriticals() {
@@ -108,8 +153,12 @@ func ExampleClient_OverdueCriticals() {
 	defer end()
 	notified(ctx, lab, patient)
 	overdue, err := lab.OverdueCriticals(ctx, r4.Identifier{System: fakes.WardSystem, Value: "W1"})
-	fmt.Println(len(overdue), err) // none in the first half hour
-	// Output: 0 <nil>
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(len(overdue)) // none in the first half hour
+	// Output: 0
 }
 
 func ExampleClient_SweepCriticals() {

@@ -58,6 +58,46 @@ func newest(ctx context.Context, lab *lis.Client, patient campus.PatientID) hosp
 	panic("no report")
 }
 
+// Example places an order, takes its specimen, and asks how far it has come.
+func Example() {
+	hosp, err := fakes.New() // in place of a real hospital
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer hosp.Close() //nolint:errcheck // it never fails
+	client, err := hospital.New(hosp.Config())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.Close() //nolint:errcheck // it never fails
+
+	ctx, lab := context.Background(), lis.New(client)
+	patient := campus.PatientID{Issuer: fakes.IssuerHankou, Value: "ZY010101"}
+	number := hospital.NewNumber() // store it before the call
+	_, err = lab.Order(ctx, lis.OrderRequest{
+		Number: number, Patient: patient, Items: []lis.OrderItem{{Code: *r4.Concept("http://loinc.org", "2823-3")}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if _, err := lab.Collect(ctx, lis.CollectRequest{Barcode: "8800000001", Order: number, Patient: patient}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	status, err := lab.OrderStatus(ctx, number, patient)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, item := range status.Resource.Items {
+		fmt.Println(item.Stage, "in", len(item.Specimens), "tube")
+	}
+	// Output: collected in 1 tube
+}
+
 func ExampleClient_Order() {
 	lab, patient, end := demo()
 	defer end()
@@ -68,8 +108,12 @@ func ExampleClient_Order() {
 			{Code: *r4.Concept("http://loinc.org", "58410-2"), Specimen: r4.Text("全血")},
 		},
 	})
-	fmt.Println(len(placed.Resource.Items), placed.Resource.Cancelled(), err)
-	// Output: 2 false <nil>
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(len(placed.Resource.Items), placed.Resource.Cancelled())
+	// Output: 2 false
 }
 
 func ExampleClient_CancelOrder() {
@@ -88,8 +132,14 @@ func ExampleClient_OrderOf() {
 	lab, patient, end := demo()
 	defer end()
 	found, err := lab.OrderOf(ctx, ordered(ctx, lab, patient), patient)
-	fmt.Println(found.Resource.Items[0].Code.Coding[0].Code, err)
-	// Output: 2823-3 <nil>
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, item := range found.Resource.Items {
+		fmt.Println(item.Status, item.Intent)
+	}
+	// Output: active order
 }
 
 func ExampleClient_Orders() {
@@ -98,9 +148,13 @@ func ExampleClient_Orders() {
 	defer end()
 	ordered(ctx, lab, patient)
 	for order, err := range lab.Orders(ctx, lis.OrderQuery{Patient: patient, From: time.Now().AddDate(0, 0, -7)}) {
-		fmt.Println(len(order.Resource.Items), err)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(len(order.Resource.Items))
 	}
-	// Output: 1 <nil>
+	// Output: 1
 }
 
 func ExampleClient_OrderStatus() {
@@ -109,8 +163,14 @@ func ExampleClient_OrderStatus() {
 	defer end()
 	number, _ := collected(ctx, lab, patient)
 	status, err := lab.OrderStatus(ctx, number, patient)
-	fmt.Println(status.Resource.Items[0].Stage, err)
-	// Output: collected <nil>
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, item := range status.Resource.Items {
+		fmt.Println(item.Stage, len(item.Specimens), len(item.Reports))
+	}
+	// Output: collected 1 0
 }
 
 func ExampleClient_Collect() {
@@ -118,10 +178,17 @@ func ExampleClient_Collect() {
 	lab, patient, end := demo()
 	defer end()
 	tube := lis.CollectRequest{Barcode: "8800000001", Order: ordered(ctx, lab, patient), Patient: patient, Lines: []int{1}}
-	_, err := lab.Collect(ctx, tube)
-	_, again := lab.Collect(ctx, tube) // scanned twice
-	fmt.Println(err, again)
-	// Output: <nil> <nil>
+	for range 2 { // scanned twice
+		taken, err := lab.Collect(ctx, tube)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(taken.Resource.Status)
+	}
+	// Output:
+	// available
+	// available
 }
 
 func ExampleClient_Receive() {
@@ -130,8 +197,14 @@ func ExampleClient_Receive() {
 	defer end()
 	_, barcode := collected(ctx, lab, patient)
 	tube, err := lab.Receive(ctx, lis.ReceiveRequest{Barcode: barcode, Accession: "B0042"})
-	fmt.Println(tube.Resource.AccessionIdentifier.Value, err)
-	// Output: B0042 <nil>
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if number := tube.Resource.AccessionIdentifier; number != nil { // the laboratory may give it later
+		fmt.Println(number.Value)
+	}
+	// Output: B0042
 }
 
 func ExampleClient_Reject() {
@@ -140,16 +213,26 @@ func ExampleClient_Reject() {
 	defer end()
 	_, barcode := collected(ctx, lab, patient)
 	tube, err := lab.Reject(ctx, lis.RejectRequest{Barcode: barcode, Reason: *r4.Text("溶血")})
-	fmt.Println(tube.Resource.Status, err)
-	// Output: unsatisfactory <nil>
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(tube.Resource.Status)
+	// Output: unsatisfactory
 }
 
 func ExampleClient_Specimen() {
 	lab, _, end := demo()
 	defer end()
 	tube, err := lab.Specimen(context.Background(), "DEMO1-3")
-	fmt.Println(tube.Resource.Type.Text, err)
-	// Output: 血清 <nil>
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if tube.Resource.Type != nil {
+		fmt.Println(tube.Resource.Type.Text, tube.Resource.Status)
+	}
+	// Output: 血清 available
 }
 
 func ExampleClient_Reports() {
@@ -161,7 +244,11 @@ func ExampleClient_Reports() {
 			return
 		}
 		for _, result := range report.Resource.Results {
-			fmt.Println(report.Resource.Status(), result.Observation.Code.Text, result.Value().Text, result.Ranges()[0].Text)
+			fmt.Print(report.Resource.Status(), " ", result.Observation.Code.Text, " ", result.Value().Text)
+			for _, r := range result.Ranges() { // of the laboratory's making: none, or several
+				fmt.Print(" ", r.Text)
+			}
+			fmt.Println()
 		}
 	}
 	// Output:
@@ -177,8 +264,12 @@ func ExampleClient_Report() {
 	lab, patient, end := demo()
 	defer end()
 	report, err := lab.Report(context.Background(), "Rrep1-3", patient)
-	fmt.Println(len(report.Resource.Results), len(report.Resource.Specimens), err)
-	// Output: 2 1 <nil>
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(len(report.Resource.Results), len(report.Resource.Specimens))
+	// Output: 2 1
 }
 
 func ExampleClient_ReportVersions() {
@@ -186,9 +277,17 @@ func ExampleClient_ReportVersions() {
 	lab, patient, end := demo()
 	defer end()
 	for version, err := range lab.ReportVersions(ctx, newest(ctx, lab, patient), lis.OldestFirst) {
-		fmt.Println(version.Resource.Status, version.Current, err)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		if version.Resource == nil { // deleted then, or another patient's
+			fmt.Println("nothing to show", version.Deleted, version.Withdrawn)
+			continue
+		}
+		fmt.Println(version.Resource.Status, version.Current)
 	}
-	// Output: final true <nil>
+	// Output: final true
 }
 
 func ExampleClient_Results() {
@@ -196,12 +295,16 @@ func ExampleClient_Results() {
 	defer end()
 	sodium := r4.Coding{System: "http://loinc.org", Code: "2951-2"}
 	for result, err := range lab.Results(context.Background(), lis.ResultQuery{Patient: patient, Codes: []r4.Coding{sodium}}) {
-		fmt.Println(result.Resource.Value().Number, result.Resource.Recognised, err)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(result.Resource.Value().Number, result.Resource.Recognised)
 	}
 	// Output:
-	// 139 false <nil>
-	// 141.0 false <nil>
-	// 140 false <nil>
+	// 139 false
+	// 141.0 false
+	// 140 false
 }
 
 func ExampleClient_ResultVersions() {
@@ -213,10 +316,20 @@ func ExampleClient_ResultVersions() {
 		fmt.Println(err)
 		return
 	}
-	for version, err := range lab.ResultVersions(ctx, last[0], lis.NewestFirst) {
-		fmt.Println(version.Resource.ValueQuantity.Value, version.Current, err)
+	for _, result := range last {
+		for version, err := range lab.ResultVersions(ctx, result, lis.NewestFirst) {
+			if err != nil {
+				fmt.Println(err)
+				return
+			}
+			if version.Resource == nil { // deleted then, or another patient's
+				fmt.Println("nothing to show", version.Deleted, version.Withdrawn)
+				continue
+			}
+			fmt.Println(lis.Result{Observation: version.Resource}.Value().Text, version.Current)
+		}
 	}
-	// Output: 7.10 true <nil>
+	// Output: 7.10 mmol/L true
 }
 
 func ExampleClient_Trend() {
@@ -224,21 +337,31 @@ func ExampleClient_Trend() {
 	defer end()
 	potassium := r4.Coding{System: "http://loinc.org", Code: "2823-3"}
 	for point, err := range lab.Trend(context.Background(), lis.TrendQuery{Patient: patient, Code: potassium}) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
 		value := point.Resource.Value()
-		fmt.Println(value.Number, value.In("mmol/L") == nil, err)
+		fmt.Println(value.Number, value.In("mmol/L") == nil)
 	}
 	// Output:
-	// 4.10 true <nil>
-	// 4.3 true <nil>
-	// 7.10 true <nil>
+	// 4.10 true
+	// 4.3 true
+	// 7.10 true
 }
 
 func ExampleClient_Last() {
 	lab, patient, end := demo()
 	defer end()
 	last, err := lab.Last(context.Background(), patient, []r4.Coding{{System: "http://loinc.org", Code: "2823-3"}}, 1)
-	fmt.Println(last[0].Resource.Value().Text, err)
-	// Output: 7.10 mmol/L <nil>
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, result := range last { // none where nothing was measured
+		fmt.Println(result.Resource.Value().Text)
+	}
+	// Output: 7.10 mmol/L
 }
 
 func ExampleClient_Microbiology() {
@@ -267,12 +390,16 @@ func ExampleClient_Recognised() {
 	defer end()
 	for result, err := range lab.Recognised(context.Background(), lis.ResultQuery{Patient: patient}, hospital.AcrossCampuses()) {
 		if missing := (*hospital.PartialError)(nil); errors.As(err, &missing) {
-			fmt.Println("not asked:", missing.NotAsked)
+			fmt.Println("not asked:", missing.NotAsked, "failed:", len(missing.Failed))
+			return
+		}
+		if err != nil {
+			fmt.Println(err)
 			return
 		}
 		fmt.Println(result.Origin.Campus, result.Resource.Value().Text)
 	}
-	// Output: not asked: [guanggu]
+	// Output: not asked: [guanggu] failed: 0
 }
 
 func ExampleClient_ReportChanges() {
@@ -292,7 +419,11 @@ func ExampleClient_ReportChanges() {
 	}
 	fmt.Println(reports)
 	for page, err := range lab.ReportChanges(ctx, lis.FeedQuery{From: stored, Since: since}) {
-		fmt.Println("new:", len(page.List), err)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println("new:", len(page.List))
 	}
 	// Output: 36
 }
@@ -321,9 +452,18 @@ func ExampleClient_Complete() {
 			fmt.Println(err)
 			return
 		}
-		report, err := lab.Complete(ctx, page.List[0].Found)
-		fmt.Println(len(report.Resource.Results), err)
-		break
+		for _, change := range page.List {
+			if change.Withdrawn {
+				continue
+			}
+			report, err := lab.Complete(ctx, change.Found)
+			if err != nil {
+				fmt.Println(err)
+				return
+			}
+			fmt.Println(len(report.Resource.Results))
+			return
+		}
 	}
-	// Output: 2 <nil>
+	// Output: 2
 }

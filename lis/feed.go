@@ -55,9 +55,15 @@ type Change[T r4.Resource] struct {
 
 // ReportChanges (报告变更流) yields what changed among the laboratory's reports, of all
 // patients, page by page until it is up to date; the caller asks again after a while.
-// A change comes at least once: again only after a crash between its page and the
-// storing of Position. One that is overtaken by the next is not seen, nor are deletions.
-// The reports come without their members: [Client.Complete] fetches them.
+// A change comes at least once: again after a crash between its page and the storing of
+// Position, after a page that is Restarted, and where more than 20,000 lie within the
+// overlap. One that is overtaken by the next is not seen, nor are deletions. The reports
+// come without their members: [Client.Complete] fetches them.
+//
+// hospital.ErrInvalidArgument without Since, and for the Position of another feed;
+// hospital.ErrFilterIgnored when the server does not sort, or sends what does not belong to
+// the feed; hospital.ErrStale when it sends an older version than this client has shown. The
+// Position that was stored last holds after any of them.
 func (c *Client) ReportChanges(ctx context.Context, q FeedQuery, opts ...hospital.ReadOption) iter.Seq2[Changes[*r4.DiagnosticReport], error] {
 	return follow(ctx, c, "ReportChanges", q, feedOf[*r4.DiagnosticReport]{
 		Kind:     report.Headers(),
@@ -66,7 +72,8 @@ func (c *Client) ReportChanges(ctx context.Context, q FeedQuery, opts ...hospita
 	}, opts)
 }
 
-// ResultChanges (结果变更流) is [Client.ReportChanges] for single laboratory results.
+// ResultChanges (结果变更流) is [Client.ReportChanges] for single laboratory results, with
+// its errors (hospital.ErrStale) and a Position of its own.
 func (c *Client) ResultChanges(ctx context.Context, q FeedQuery, opts ...hospital.ReadOption) iter.Seq2[Changes[*r4.Observation], error] {
 	return follow(ctx, c, "ResultChanges", q, feedOf[*r4.Observation]{
 		Kind:     report.Observations(),
@@ -188,7 +195,7 @@ func (w *feed[T]) look(ctx context.Context) (more bool, err error) {
 		}
 		list, err := w.fresh(ctx, origin, items)
 		if err != nil || goesOn {
-			return goesOn, cmp.Or(err, w.tell(list))
+			return goesOn, cmp.Or(err, w.tell(append(young, list...))) // young: of the one moment that the pages before were full of
 		}
 		more = more || len(list) > 0
 		if young = append(young, list...); len(young) >= maxYoung { // such as a migration's, all of one moment

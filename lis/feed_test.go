@@ -14,6 +14,7 @@ import (
 	"github.com/hospital-go/hospital"
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/fakes"
+	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
 	"github.com/hospital-go/hospital/lis"
 )
@@ -230,4 +231,32 @@ func TestFeedRefusals(t *testing.T) {
 			remove()
 		}
 	})
+}
+
+// One transaction of 250 results has one time. A reader that was away meanwhile gets all
+// of them, also when something else came later.
+func TestFeedLosesNothingOfOneMoment(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, b *bench) {
+		r := &reader{b: b, since: time.Now().Add(-time.Hour)}
+		require.NoError(t, r.poll())
+		wait(time.Minute)
+		subject, bundle := b.patientRef(b.patient), &r4.Bundle{Type: r4.BundleTypeTransaction}
+		for i := range 250 {
+			id := r4.Identifier{System: "urn:analyser", Value: fmt.Sprint("A", i)}
+			bundle.Entry = append(bundle.Entry, fhir.Post(&r4.Observation{
+				Identifier: []r4.Identifier{id}, Status: "final", Code: r4.Concept(loinc, "2823-3"), Subject: subject,
+				Category: []r4.CodeableConcept{*r4.Concept(lis.CategorySystem, lis.LaboratoryCategory)}, ValueQuantity: r4.UCUMQuantity("4.0", "mmol/L"),
+			}, "", id))
+		}
+		_, _, err := fhir.Transaction(t.Context(), b.client.FHIR(campus.LIS), bundle)
+		require.NoError(t, err)
+		wait(time.Minute)
+		put(b, "lab1-1-1", func(o *r4.Observation) { o.ValueQuantity.Value = "9" })
+		wait(time.Hour) // longer than the overlap
+		require.NoError(t, r.poll())
+		require.NoError(t, r.poll())
+		assert.Len(t, r.got, 120+250+1)
+		r.complete()
+	}, fakes.WithPersonality(fakes.Personality{PageSize: 100, AtomicCreate: true}))
 }

@@ -225,3 +225,16 @@ func (b *bench) stages(number string, want ...lis.Stage) {
 	}
 	assert.Equal(b.t, want, got)
 }
+
+// edited rewrites every page.
+func edited(edit func(b *r4.Bundle)) func([]byte) []byte {
+	return func(body []byte) []byte {
+		bundle, err := r4.Decode[*r4.Bundle](body)
+		if err != nil {
+			return body
+		}
+		edit(bundle)
+		out, _ := r4.Marshal(bundle)
+		return out
+	}
+}

@@ -3,6 +3,7 @@ package lis_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -309,6 +310,75 @@ func TestIgnoredFiltersAreNoAnswer(t *testing.T) {
 				_, err = b.OpenCriticals(ctx, ward)
 				require.Error(t, err)
 			}, fakes.WithPersonality(p))
+		})
+	}
+}
+
+// Where a line exists that cannot be part of the order, none of the others is left behind.
+func TestARefusedOrderLeavesNothing(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, b *bench) {
+		one := b.request("R1")
+		one.Items = one.Items[:1]
+		placed, err := b.Order(t.Context(), one)
+		require.NoError(t, err)
+		put(b, placed.Resource.Items[0].ID, func(s *r4.ServiceRequest) { s.Status = r4.RequestStatusEnteredInError })
+		_, err = b.Order(t.Context(), b.request("R1"))
+		require.ErrorIs(t, err, hospital.ErrNumberReused)
+		assert.Zero(t, b.live("R1"))
+	}, personalities["atomic"])
+}
+
+// One Number names one side of the body, and one material.
+func TestOneNumberNamesOneSiteAndMaterial(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(i *lis.OrderItem){
+		"the other side": func(i *lis.OrderItem) {
+			i.BodySite = []r4.CodeableConcept{*r4.Concept("http://snomed.info/sct", "24028007")}
+		},
+		"another material": func(i *lis.OrderItem) {
+			i.Specimen = r4.Concept("http://terminology.hl7.org/CodeSystem/v2-0487", "CSF")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, b *bench) {
+				r := b.request("R1")
+				r.Items[0].BodySite = []r4.CodeableConcept{*r4.Concept("http://snomed.info/sct", "7771000")}
+				_, err := b.Order(t.Context(), r)
+				require.NoError(t, err)
+				r.Items = slices.Clone(r.Items)
+				change(&r.Items[0])
+				_, err = b.Order(t.Context(), r)
+				require.ErrorIs(t, err, hospital.ErrNumberReused)
+			})
+		})
+	}
+}
+
+// A tube that names no patient (Specimen.subject is 0..1), or that an item knows by its
+// number only, was collected all the same.
+func TestCancelSeesEveryTube(t *testing.T) {
+	t.Parallel()
+	for name, ref := range map[string]func(b *bench) r4.Reference{
+		"of nobody": func(b *bench) r4.Reference {
+			tube := create(b, &r4.Specimen{Status: "available", ReceivedTime: time.Now().Format(time.RFC3339)})
+			return *r4.RefTo("Specimen", tube.ID)
+		},
+		"by its number": func(*bench) r4.Reference {
+			return r4.Reference{Identifier: &r4.Identifier{System: lis.DefaultBarcodeSystem, Value: "T1"}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, b *bench) {
+				placed, err := b.Order(t.Context(), b.request("R1"))
+				require.NoError(t, err)
+				put(b, placed.Resource.Items[0].ID, func(s *r4.ServiceRequest) { s.Specimen = append(s.Specimen, ref(b)) })
+				_, err = b.CancelOrder(t.Context(), "R1", b.patient)
+				require.ErrorIs(t, err, hospital.ErrRefused)
+				assert.Equal(t, 3, b.live("R1"))
+			})
 		})
 	}
 }

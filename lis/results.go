@@ -15,6 +15,7 @@ import (
 
 // ResultQuery chooses single results of a patient.
 type ResultQuery struct {
+	// Patient is required.
 	Patient campus.PatientID
 	// From and To bound when they were measured, [From, To); a zero time does not.
 	From, To time.Time
@@ -26,16 +27,20 @@ type ResultQuery struct {
 
 // Results (检验结果) yields a patient's single results, the latest first, panels beside
 // their members and each without Members. One that was entered in error is not shown;
-// if this client showed it before, it comes as Withdrawn. It may be asked across
-// campuses.
+// if this client showed it before, it comes as Withdrawn. hospital.ErrStale when only an
+// older version can be had than was shown; hospital.ErrInvalidArgument when From is not
+// before To. It may be asked across campuses, and the latest is then first of each campus
+// only: sort what comes before the first is taken for the latest.
 func (c *Client) Results(ctx context.Context, q ResultQuery, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[Result], error] {
 	return c.resultSeq(ctx, "Results", q, opts)
 }
 
 // Recognised (互认结果) is [Client.Results] of those that carry the mark of mutual
-// recognition, usually asked across campuses; see [Marks]. Origin says whose each is. A
-// result that two campuses hold comes once only if it carries one business identifier and
-// is the same at both.
+// recognition, usually asked across campuses; see [Marks]. Its order and errors
+// (hospital.ErrStale, hospital.ErrPartial) are those of Results. Origin says whose each is.
+// A result that two campuses hold comes once only if it carries one business identifier and
+// is the same at both. One that is Withdrawn comes whether it carried the mark or not,
+// because nothing of it is left to tell.
 func (c *Client) Recognised(ctx context.Context, q ResultQuery, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[Result], error] {
 	return verb.Only(c.resultSeq(ctx, "Recognised", q, opts), func(r Result) bool { return r.Recognised || r.Withdrawn })
 }
@@ -66,10 +71,13 @@ func (c *Client) observations(
 		if err != nil {
 			return verb.Fail[Result](err)
 		}
-		q := fhir.For(append(append(filters[:len(filters):len(filters)], fhir.ObservationPatient.Is(d.Patient())), verb.Between(fhir.ObservationDate, s)...)...)
-		return d.Shown(ctx, verb.Search(ctx, f, q, func(o *r4.Observation, origin hospital.Origin) bool {
+		q := fhir.For(append(append(filters[:len(filters):len(filters)], fhir.ObservationPatient.In(d.Patient()...)), verb.Between(fhir.ObservationDate, s)...)...)
+		shown := d.Shown(ctx, verb.Search(ctx, f, q, func(o *r4.Observation, origin hospital.Origin) bool {
 			return d.Mine(origin, o.Subject) && holds(o) && s.Holds(observed(o))
 		}))
+		return verb.Only(shown, func(r Result) bool { // the version that may be shown may be of another test or time
+			return r.Withdrawn || (holds(r.Observation) && s.Holds(observed(r.Observation)))
+		})
 	}
 	return hospital.Across(ctx, c.client, ops().Read(name, hospital.Session, hospital.List), patient, ask, report.ResultKey, opts...)
 }

@@ -15,8 +15,8 @@ import (
 )
 
 // Specimen (查标本) reads the specimen of a barcode, whoever's it is: the caller compares
-// its subject. hospital.ErrNotFound when there is none. One that was rejected has the
-// status unsatisfactory.
+// its subject. hospital.ErrNotFound when there is none, hospital.ErrConflict when two carry
+// the barcode. One that was rejected has the status unsatisfactory.
 func (c *Client) Specimen(ctx context.Context, barcode string, opts ...hospital.ReadOption) (hospital.Found[*r4.Specimen], error) {
 	return hospital.Read(ctx, c.client, ops().Read("Specimen", hospital.Session, hospital.Quick), func(ctx context.Context, f *fhir.Client) (tube, error) {
 		return c.concerning(ctx)(c.byBarcode(ctx, f, barcode, verb.OnlyReads))
@@ -126,7 +126,7 @@ const tubeURL = "urn:uuid:5f1c0b52-6e0e-4b5e-9a55-7c3f0e1d2a10"
 
 // ReceiveRequest is a specimen that arrived at the laboratory.
 type ReceiveRequest struct {
-	// Barcode of the tube.
+	// Barcode of the tube; required.
 	Barcode string
 	// At is when it arrived; the zero time is now.
 	At time.Time
@@ -136,7 +136,8 @@ type ReceiveRequest struct {
 
 // Receive (标本接收) marks a specimen as received by the laboratory, guarded by its
 // version. Receiving again is success and keeps the first time; a specimen that was
-// rejected, or that has another accession number, is hospital.ErrConflict.
+// rejected, or that has another accession number, is hospital.ErrConflict; a barcode that no
+// specimen has is hospital.ErrNotFound.
 func (c *Client) Receive(ctx context.Context, r ReceiveRequest, opts ...hospital.WriteOption) (hospital.Found[*r4.Specimen], error) {
 	if r.At.IsZero() {
 		r.At = time.Now()
@@ -160,7 +161,7 @@ func (c *Client) Receive(ctx context.Context, r ReceiveRequest, opts ...hospital
 
 // RejectRequest is a specimen that cannot be used.
 type RejectRequest struct {
-	// Barcode of the tube.
+	// Barcode of the tube; required.
 	Barcode string
 	// Reason is why: haemolysed, clotted, too little. Required.
 	Reason r4.CodeableConcept
@@ -168,7 +169,8 @@ type RejectRequest struct {
 
 // Reject (标本拒收) marks a specimen as unsatisfactory, with the reason as its condition,
 // guarded by its version. Its items stand and can be collected again, with a new
-// barcode. Rejecting again is success and keeps the first reason.
+// barcode. Rejecting again is success and keeps the first reason. hospital.ErrNotFound when
+// no specimen has the barcode, hospital.ErrInvalidArgument without a reason.
 func (c *Client) Reject(ctx context.Context, r RejectRequest, opts ...hospital.WriteOption) (hospital.Found[*r4.Specimen], error) {
 	if r.Reason.Text == "" && len(r.Reason.Coding) == 0 {
 		return tube{}, hospital.Refuse(hospital.ErrInvalidArgument, "a rejection needs a reason")

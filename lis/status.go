@@ -29,6 +29,7 @@ const (
 
 // OrderStatus is an order with what became of it.
 type OrderStatus struct {
+	// Number is the order's requisition number.
 	Number string
 	// Items by line.
 	Items []ItemStatus
@@ -36,7 +37,9 @@ type OrderStatus struct {
 
 // ItemStatus is an item with what became of it.
 type ItemStatus struct {
-	Item  *r4.ServiceRequest
+	// Item is the order's item.
+	Item *r4.ServiceRequest
+	// Stage is the furthest that anything says of it.
 	Stage Stage
 	// Specimens that were taken for it, rejected ones too.
 	Specimens []*r4.Specimen
@@ -51,12 +54,12 @@ type ItemStatus struct {
 func (c *Client) OrderStatus(ctx context.Context, number string, patient campus.PatientID, opts ...hospital.ReadOption) (hospital.Found[OrderStatus], error) {
 	return hospital.Read(ctx, c.client, ops().Read("OrderStatus", hospital.Session, hospital.List), func(ctx context.Context, f *fhir.Client) (hospital.Found[OrderStatus], error) {
 		var none hospital.Found[OrderStatus]
-		placed, id, err := c.orders.Owned(ctx, f, number, patient)
+		placed, records, err := c.orders.Owned(ctx, f, number, patient)
 		if err != nil {
 			return none, err
 		}
 		ctx = hospital.SameStore(ctx, placed.Origin)
-		status, err := c.status(ctx, f, c.reports.Of(f, id, verb.ReadAbout(opts, patient)), placed)
+		status, err := c.status(ctx, f, c.reports.Of(f, records, verb.ReadAbout(opts, patient)), placed)
 		return hospital.Found[OrderStatus]{Resource: status, Origin: placed.Origin}, err
 	}, verb.ReadAbout(opts, patient)...)
 }

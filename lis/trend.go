@@ -17,8 +17,9 @@ import (
 
 // TrendQuery chooses one test of a patient over time.
 type TrendQuery struct {
+	// Patient is required.
 	Patient campus.PatientID
-	// Code of the test; required.
+	// Code of the test, with its System; required.
 	Code r4.Coding
 	// From and To bound when it was measured, [From, To); a zero time does not.
 	From, To time.Time
@@ -31,11 +32,12 @@ const maxTrend = 10_000
 
 // Trend (趋势) yields a patient's results of one test in the order of time, across
 // campuses too. Units are kept as they are, and may differ from one result to the next:
-// [Value.In] says of which a curve may be drawn. More than 10,000 are
-// hospital.ErrUnexpectedAnswer: ask for less time.
+// Value.In says of which a curve may be drawn. More than 10,000 are
+// hospital.ErrUnexpectedAnswer: ask for less time. hospital.ErrInvalidArgument without a
+// Code or its System.
 func (c *Client) Trend(ctx context.Context, q TrendQuery, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[Result], error] {
-	if q.Code.Code == "" {
-		return verb.Fail[Result](hospital.Refuse(hospital.ErrInvalidArgument, "a trend is of one code"))
+	if q.Code.Code == "" || q.Code.System == "" { // the same code of another system is another test
+		return verb.Fail[Result](hospital.Refuse(hospital.ErrInvalidArgument, "a trend is of one code of one system"))
 	}
 	codes := []r4.Coding{q.Code}
 	found := c.observations(ctx, "Trend", q.Patient, verb.Span{From: q.From, To: q.To}, verb.Coded[*r4.Observation](string(fhir.ObservationCode), codes),
@@ -93,8 +95,11 @@ func measured(o *r4.Observation) time.Time {
 // MaxLast is how many results [Client.Last] may be asked for.
 const MaxLast = 100
 
-// Last (最近结果) returns a patient's latest n results of each code, the latest first. Where
-// the server declares $lastn for Observation it is asked that, otherwise it is searched.
+// Last (最近结果) returns a patient's latest n results of each code, in the order of codes,
+// each the latest first. Where the server declares $lastn for Observation it is asked that,
+// otherwise it is searched. hospital.ErrInvalidArgument unless n is 1 to [MaxLast] and there
+// is a code; hospital.ErrUnexpectedAnswer where more than 10,000 would have to be looked at,
+// as of a server that does not sort.
 func (c *Client) Last(ctx context.Context, patient campus.PatientID, codes []r4.Coding, n int, opts ...hospital.ReadOption) ([]hospital.Found[Result], error) {
 	if n < 1 || n > MaxLast || len(codes) == 0 {
 		return nil, hospital.Refuse(hospital.ErrInvalidArgument, "1 to 100 results of at least one code")
@@ -112,7 +117,7 @@ func (c *Client) Last(ctx context.Context, patient campus.PatientID, codes []r4.
 		var out []hospital.Found[Result]
 		for _, code := range codes {
 			last := c.lastBySearch
-			if lastn {
+			if lastn && len(call.Patient()) == 1 {
 				last = c.lastByOperation
 			}
 			list, err := last(ctx, f, call, code, n)
@@ -125,25 +130,34 @@ func (c *Client) Last(ctx context.Context, patient campus.PatientID, codes []r4.
 	}, verb.ReadAbout(opts, patient)...)
 }
 
-// lastBySearch leaves a search in the order of time when it has enough. A server that
-// does not sort is told from one that does by what comes.
+// sortProof is how many results must have come in the order of time until the server is
+// believed to sort; the latest of one that does not may come last.
+const sortProof = 20
+
+// lastBySearch leaves a search that comes in the order of time when it has enough.
 func (c *Client) lastBySearch(ctx context.Context, f *fhir.Client, call *report.Call, code r4.Coding, n int) ([]hospital.Found[Result], error) {
 	filters := append(verb.Coded[*r4.Observation](string(fhir.ObservationCode), []r4.Coding{code}),
-		fhir.ObservationPatient.Is(call.Patient()), fhir.Newest(fhir.ObservationDate), fhir.Count[*r4.Observation](n))
+		fhir.ObservationPatient.In(call.Patient()...), fhir.Newest(fhir.ObservationDate), fhir.Count[*r4.Observation](max(n, sortProof)))
 	found := verb.Search(ctx, f, fhir.For(filters...), func(o *r4.Observation, origin hospital.Origin) bool { return isLast(call, origin, o, code) })
-	var out []hospital.Found[Result]
-	for item, err := range call.Shown(ctx, found) {
-		if err != nil {
-			return nil, err
-		}
-		if len(out) > 0 && measured(item.Resource.Observation).After(measured(out[len(out)-1].Resource.Observation)) {
-			return nil, hospital.ErrFilterIgnored
-		}
-		if out = append(out, item); len(out) == n {
-			break
+	out, err := verb.Collect(inTime(enough(call.Shown(ctx, found), max(n, sortProof)), NewestFirst), maxTrend)
+	return out[:min(n, len(out))], err
+}
+
+// enough leaves out what comes behind n results in the order of time, the latest first.
+func enough(found iter.Seq2[hospital.Found[Result], error], n int) iter.Seq2[hospital.Found[Result], error] {
+	return func(yield func(hospital.Found[Result], error) bool) {
+		count, sorted, last := 0, true, time.Time{}
+		for item, err := range found {
+			if !yield(item, err) || err != nil {
+				return
+			}
+			at := measured(item.Resource.Observation)
+			sorted = sorted && (count == 0 || !at.After(last))
+			if count, last = count+1, at; sorted && count == n {
+				return
+			}
 		}
 	}
-	return out, nil
 }
 
 func isLast(call *report.Call, origin hospital.Origin, o *r4.Observation, code r4.Coding) bool {
@@ -156,14 +170,14 @@ func (c *Client) lastByOperation(ctx context.Context, f *fhir.Client, call *repo
 	}
 	answer, resp, err := fhir.Invoke[*r4.Bundle](ctx, f, fhir.Operation{Name: "lastn", Type: "Observation", Reads: true, Parameters: &r4.Parameters{
 		Parameter: []r4.ParametersParameter{
-			{Name: "max", ValuePositiveInt: &n}, text("patient", "Patient/"+call.Patient()), text("code", tokenOf(code)),
+			{Name: "max", ValuePositiveInt: &n}, text("patient", "Patient/"+call.Patient().Current()), text("code", tokenOf(code)),
 		},
 	}})
 	if err != nil {
 		return nil, err
 	}
 	origin := hospital.OriginOf(resp)
-	return verb.Collect(inTime(call.Shown(ctx, func(yield func(hospital.Found[*r4.Observation], error) bool) {
+	out, err := verb.Collect(inTime(call.Shown(ctx, func(yield func(hospital.Found[*r4.Observation], error) bool) {
 		for i := range answer.Entry {
 			o, err := r4.As[*r4.Observation](answer.Entry[i].Resource)
 			if err != nil || !isLast(call, origin, o, code) {
@@ -174,7 +188,12 @@ func (c *Client) lastByOperation(ctx context.Context, f *fhir.Client, call *repo
 				return
 			}
 		}
-	}), NewestFirst), n)
+	}), NewestFirst), maxTrend)
+	goesOn := slices.ContainsFunc(answer.Link, func(l r4.BundleLink) bool { return l.Relation == "next" })
+	if err == nil && (len(out) < n || goesOn) { // a page only, or some were entered in error
+		return c.lastBySearch(ctx, f, call, code, n)
+	}
+	return out[:min(n, len(out))], err
 }
 
 func tokenOf(c r4.Coding) string {

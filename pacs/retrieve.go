@@ -19,10 +19,11 @@ import (
 // Retrieval says what to retrieve.
 type Retrieval struct {
 	// Study is required; without Series all of it is retrieved, without Instance all of
-	// the series.
+	// the series. An Instance needs its Series too.
 	Study, Series, Instance string
 	// Parallel is how many series are asked for at once, ahead of the one that is being
-	// read; they come in order all the same. Zero or one asks for all in one request.
+	// read; they come in order all the same. Zero or one asks for all in one request; more
+	// than 8 is 8.
 	Parallel int
 	// MaxInstance bounds one instance in bytes: a larger one is hospital.ErrTooLarge. Zero
 	// means 8 GiB.
@@ -34,7 +35,9 @@ type Retrieval struct {
 
 // Progress is how far a retrieval or a store has come.
 type Progress struct {
-	// Instances of Total are done. Total is what the archive listed; more may come.
+	// Instances of Total are done. Of a retrieval Total is what the archive listed; more may
+	// come. Of a store it is the number of files, and Instances counts those too that were
+	// not stored.
 	Instances, Total int
 	// Bytes of files so far.
 	Bytes int64
@@ -49,6 +52,7 @@ const maxParallel = 8
 // Retrieve (影像调阅) yields the instances of a study, a series, or one instance, as they
 // are stored: nothing is decoded, nothing transcoded (WADO-RS, PS3.18 section 10.4).
 // Each is a stream, to be read before the next; what is not read is skipped.
+// hospital.ErrNotFound when there is no such study, series or instance.
 //
 // When a site is lost on the way the rest comes from another: an instance that was cut
 // is continued at the byte where it broke off, once the other site's copy has proved to
@@ -150,7 +154,7 @@ func (d *download) list(ctx context.Context) error {
 				return hospital.Refuse(hospital.ErrUnexpectedAnswer, "an instance of a series without UID")
 			}
 			d.listed = append(d.listed, ref{found.Resource.Series, found.Resource.UID})
-			d.copied = d.copied || found.Origin.Copy
+			d.copied = d.copied || found.Origin.ReplicaOf != ""
 		}
 	}
 	for _, r := range d.listed {

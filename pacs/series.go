@@ -91,7 +91,9 @@ func checkUIDs(study, series, instance string) error {
 }
 
 func (c *Client) series(ctx context.Context, study string) iter.Seq2[hospital.Found[Series], error] {
-	s := dicomweb.Search{Include: []Tag{dicomweb.TagSeriesDescription, dicomweb.TagNumberOfSeriesRelatedInstances}}
+	s := dicomweb.Search{Include: []Tag{
+		dicomweb.TagSeriesDescription, dicomweb.TagNumberOfSeriesRelatedInstances, dicomweb.TagPatientID, dicomweb.TagIssuerOfPatientID, // whose: see paging.fresh
+	}}
 	found := c.search(ctx, "search series", dicomweb.Path(study, "", "")+"/series", s, dicomweb.TagSeriesInstanceUID)
 	return mapped(found, func(d Dataset) (Series, error) {
 		out := Series{
@@ -104,7 +106,7 @@ func (c *Client) series(ctx context.Context, study string) iter.Seq2[hospital.Fo
 }
 
 func (c *Client) instances(ctx context.Context, study, series string) iter.Seq2[hospital.Found[InstanceInfo], error] {
-	found := c.search(ctx, "search instances", dicomweb.Path(study, series, "")+"/instances", dicomweb.Search{}, dicomweb.TagSOPInstanceUID)
+	found := c.search(ctx, "search instances", dicomweb.Path(study, series, "")+"/instances", dicomweb.Search{Include: []Tag{dicomweb.TagPatientID, dicomweb.TagIssuerOfPatientID}}, dicomweb.TagSOPInstanceUID)
 	return mapped(found, func(d Dataset) (InstanceInfo, error) {
 		out := InstanceInfo{
 			UID: d.Text(dicomweb.TagSOPInstanceUID), Series: d.Text(dicomweb.TagSeriesInstanceUID), Study: study,

@@ -127,6 +127,8 @@ func write(ctx context.Context, c *hospital.Client, op hospital.Op, number, typ 
 				if !mine(r) { // a server that ignores the filter returns everybody's
 					return false, hospital.ErrFilterIgnored
 				}
+			}
+			if len(page.Matches) > 0 {
 				return true, nil
 			}
 		}

@@ -120,6 +120,8 @@ func find(number string) hospital.Step[hospital.Origin] {
 				if o, ok := found.(*r4.ServiceRequest); !ok || !r4.HasIdentifier(o.Identifier, numberSystem, number) {
 					return hospital.Origin{}, hospital.ErrFilterIgnored // a server that ignores the filter returns everybody's
 				}
+			}
+			if len(page.Matches) > 0 {
 				return hospital.OriginOf(page.Response), nil
 			}
 		}

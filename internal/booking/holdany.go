@@ -20,7 +20,7 @@ type HoldAnyRequest struct {
 	Patient campus.PatientID
 	// Schedule as a verb returned it. Required.
 	Schedule hospital.Found[*r4.Schedule]
-	// From and To bound the slot's start, [From, To). Required.
+	// From and To bound the slot's start, [From, To); From must be before To.
 	From, To time.Time
 	// Until is when the hold ends, at most [MaxHold] ahead. Required.
 	Until time.Time

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -56,6 +57,40 @@ func (b *Board) list(ctx context.Context, name string, ward r4.Identifier, opts 
 	return all, nil
 }
 
+// maxLooks bounds the looks at one list until two of them agree.
+const maxLooks = 5
+
+// settled collects what a search finds. Of several pages some may be skipped when what
+// was on an earlier one is handled meanwhile, so those are read until two looks agree.
+func settled(ctx context.Context, f *fhir.Client, q fhir.Query, check func(*r4.Task, hospital.Origin) bool) ([]task, error) {
+	var before []task
+	for range maxLooks {
+		var list []task
+		pages := 0
+		for page, err := range fhir.Search(ctx, f, q) {
+			if err != nil {
+				return nil, verb.NoRoute(err)
+			}
+			pages++
+			origin := hospital.OriginOf(page.Response)
+			for _, r := range page.Matches {
+				t, err := r4.As[*r4.Task](r)
+				if err != nil || !check(t, origin) {
+					return nil, hospital.ErrFilterIgnored
+				}
+				list = append(list, task{Resource: t, Origin: origin})
+			}
+		}
+		same := func(x, y task) bool { return x.Resource.ID == y.Resource.ID }
+		slices.SortFunc(list, func(x, y task) int { return strings.Compare(x.Resource.ID, y.Resource.ID) })
+		if pages <= 1 || (before != nil && slices.EqualFunc(before, list, same)) {
+			return list, nil
+		}
+		before = list
+	}
+	return nil, hospital.Refuse(hospital.ErrUnexpectedAnswer, "the list changes too fast to be read whole; ask again")
+}
+
 // open yields those of one campus.
 func (b *Board) open(ctx context.Context, f *fhir.Client, id r4.Identifier, known *atomic.Bool) iter.Seq2[Found, error] {
 	filters := []fhir.Filter[*r4.Task]{fhir.TaskCode.Is(CodeSystem, Code), fhir.TaskStatus.In(openStatuses...), fhir.Count[*r4.Task](openPage)}
@@ -69,15 +104,14 @@ func (b *Board) open(ctx context.Context, f *fhir.Client, id r4.Identifier, know
 		ctx, filters = hospital.SameStore(ctx, ward.Origin), append(filters, fhir.TaskOwner.Is(owner))
 	}
 	known.Store(true)
-	found := verb.Search(ctx, f, fhir.For(filters...), func(t *r4.Task, o hospital.Origin) bool {
+	found, err := settled(ctx, f, fhir.For(filters...), func(t *r4.Task, o hospital.Origin) bool {
 		return r4.HasCode(t.Code, CodeSystem, Code) && (owner == "" || b.client.Names(o, t.Owner, "Organization", owner))
 	})
+	if err != nil {
+		return verb.Fail[*Critical](err)
+	}
 	return func(yield func(Found, error) bool) {
-		for t, err := range found {
-			if err != nil {
-				yield(Found{}, err)
-				return
-			}
+		for _, t := range found {
 			verb.Concerns(ctx, b.client, t.Origin, t.Resource.For)
 			c := b.read(t.Resource, t.Origin)
 			if c.Resource.Open() && !yield(c, nil) { // handled since the search

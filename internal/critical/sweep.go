@@ -98,12 +98,14 @@ func (s *sweep) look(ctx context.Context) bool {
 	here := map[place]bool{}
 	for _, c := range all {
 		here[placeOf(c)] = true
-		if !s.tell(c) {
-			return false
-		}
 	}
 	for at, known := range s.known {
 		if !here[at] && !s.missing(ctx, at, known) {
+			return false
+		}
+	}
+	for _, c := range all {
+		if !s.tell(c) {
 			return false
 		}
 	}
@@ -131,6 +133,8 @@ func (s *sweep) missing(ctx context.Context, at place, known state) bool {
 	switch {
 	case ctx.Err() != nil:
 		return false
+	case hospital.CodeOf(err) == hospital.ErrInvalidArgument: // its store, or epoch, is over; what is open now is new
+		c = known.last
 	case err != nil:
 		return s.yield(Change{}, err)
 	case c.Resource.Open() && sameRef(c.Resource.Task.Owner, known.last.Resource.Task.Owner):

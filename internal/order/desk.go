@@ -32,7 +32,7 @@ type Config struct {
 	Requisition, Line string
 	// Begun returns why live items of a patient cannot be cancelled any more, a
 	// hospital.ErrRefused, or nil when nobody has begun with them. Nil asks nobody.
-	Begun func(ctx context.Context, f *fhir.Client, patient string, items []Item) error
+	Begun func(ctx context.Context, f *fhir.Client, patient verb.Records, items []Item) error
 }
 
 // Desk has the verbs. It is immutable and safe for concurrent use.

@@ -52,11 +52,11 @@ func (d *Desk) list(ctx context.Context, f *fhir.Client, q Query, id campus.Pati
 	if err := q.span().Check(); err != nil {
 		return verb.Fail[Order](err)
 	}
-	patient, err := verb.FindPatient(ctx, f, id)
+	patient, err := verb.FindRecords(ctx, d.client, f, id)
 	if err != nil {
 		return verb.Fail[Order](err)
 	}
-	found, err := verb.Collect(d.search(hospital.SameStore(ctx, patient.Origin), f, q, patient.Resource.ID), maxListed)
+	found, err := verb.Collect(d.search(hospital.SameStore(ctx, patient.Origin), f, q, patient.Resource), maxListed)
 	if err != nil {
 		return verb.Fail[Order](err)
 	}
@@ -70,11 +70,11 @@ func (d *Desk) list(ctx context.Context, f *fhir.Client, q Query, id campus.Pati
 	}
 }
 
-func (d *Desk) search(ctx context.Context, f *fhir.Client, q Query, patient string) iter.Seq2[Item, error] {
-	filters := []fhir.Filter[*r4.ServiceRequest]{fhir.ServiceRequestPatient.Is(patient), fhir.ServiceRequestCategory.Is(d.config.Category.System, d.config.Category.Code)}
+func (d *Desk) search(ctx context.Context, f *fhir.Client, q Query, patient verb.Records) iter.Seq2[Item, error] {
+	filters := []fhir.Filter[*r4.ServiceRequest]{fhir.ServiceRequestPatient.In(patient...), fhir.ServiceRequestCategory.Is(d.config.Category.System, d.config.Category.Code)}
 	filters = append(filters, verb.Between(fhir.ServiceRequestAuthored, q.span())...)
 	return verb.Search(ctx, f, fhir.For(filters...), func(s *r4.ServiceRequest, o hospital.Origin) bool {
-		return d.client.Names(o, s.Subject, "Patient", patient) && verb.InCategory(s.Category, d.config.Category) && q.span().Holds(s.AuthoredOn, nil)
+		return patient.Own(d.client, o, s.Subject) && verb.InCategory(s.Category, d.config.Category) && q.span().Holds(s.AuthoredOn, nil)
 	})
 }
 

@@ -21,50 +21,50 @@ func (d *Desk) Find(ctx context.Context, number string, patient campus.PatientID
 	}, verb.ReadAbout(opts, patient)...)
 }
 
-// Owned finds an order by Number, checks whose it is, and returns the patient's id in
-// the Store that answered. An item that was made twice is hospital.ErrConflict.
-func (d *Desk) Owned(ctx context.Context, f *fhir.Client, number string, id campus.PatientID) (Placed, string, error) {
+// Owned finds an order by Number, checks whose it is, and returns the patient's records
+// in the Store that answered. An item that was made twice is hospital.ErrConflict.
+func (d *Desk) Owned(ctx context.Context, f *fhir.Client, number string, id campus.PatientID) (Placed, verb.Records, error) {
 	items, patient, err := d.owned(ctx, f, number, id)
 	if err != nil {
-		return Placed{}, "", err
+		return Placed{}, nil, err
 	}
 	if len(doubled(d.lines(items))) > 0 {
-		return Placed{}, "", errTwoLive
+		return Placed{}, nil, errTwoLive
 	}
 	return d.order(items), patient, nil
 }
 
 // Settled is [Desk.Owned] for a writing verb: what was made twice in one moment is
 // ended once.
-func (d *Desk) Settled(ctx context.Context, f *fhir.Client, number string, id campus.PatientID) (Placed, string, error) {
+func (d *Desk) Settled(ctx context.Context, f *fhir.Client, number string, id campus.PatientID) (Placed, verb.Records, error) {
 	items, patient, err := d.owned(ctx, f, number, id)
 	if err != nil {
-		return Placed{}, "", err
+		return Placed{}, nil, err
 	}
 	if items, err = d.settle(hospital.SameStore(ctx, items[0].Origin), f, patient, items, nil); err != nil {
-		return Placed{}, "", err
+		return Placed{}, nil, err
 	}
 	return d.order(items), patient, nil
 }
 
-func (d *Desk) owned(ctx context.Context, f *fhir.Client, number string, id campus.PatientID) ([]Item, string, error) {
+func (d *Desk) owned(ctx context.Context, f *fhir.Client, number string, id campus.PatientID) ([]Item, verb.Records, error) {
 	if err := verb.CheckNumber(number); err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	items, err := d.items(ctx, f, number, nil)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
-	patient, err := verb.FindPatient(hospital.SameStore(ctx, items[0].Origin), f, id)
+	patient, err := verb.FindRecords(hospital.SameStore(ctx, items[0].Origin), d.client, f, id)
 	switch {
 	case hospital.CodeOf(err) == hospital.ErrNotFound:
-		return nil, "", hospital.ErrWrongPatient // the order exists, the patient does not
+		return nil, nil, hospital.ErrWrongPatient // the order exists, the patient does not
 	case err != nil:
-		return nil, "", err
-	case !d.allOf(items, patient.Resource.ID):
-		return nil, "", hospital.ErrWrongPatient
+		return nil, nil, err
+	case !d.allOf(items, patient.Resource):
+		return nil, nil, hospital.ErrWrongPatient
 	}
-	return items, patient.Resource.ID, nil
+	return items, patient.Resource, nil
 }
 
 // maxFound bounds the items that are looked at for one Number.
@@ -94,8 +94,8 @@ func (d *Desk) items(ctx context.Context, f *fhir.Client, number string, mine []
 }
 
 // allOf: are all of them this patient's?
-func (d *Desk) allOf(items []Item, patient string) bool {
-	return !slices.ContainsFunc(items, func(i Item) bool { return !d.client.Names(i.Origin, i.Resource.Subject, "Patient", patient) })
+func (d *Desk) allOf(items []Item, patient verb.Records) bool {
+	return !slices.ContainsFunc(items, func(i Item) bool { return !patient.Own(d.client, i.Origin, i.Resource.Subject) })
 }
 
 // lines gathers items by line; what has none is a line of its own.
@@ -162,7 +162,7 @@ var errTwoLive = hospital.Refuse(hospital.ErrConflict, "two live items carry one
 // stays. Nothing is ended that somebody has begun with, nor where it cannot be told
 // that all are of one moment, as a repetition makes them. Of equal times mine go: who
 // wrote later must not stay when the earlier one has been told that it is alone.
-func (d *Desk) settle(ctx context.Context, f *fhir.Client, patient string, items, mine []Item) ([]Item, error) {
+func (d *Desk) settle(ctx context.Context, f *fhir.Client, patient verb.Records, items, mine []Item) ([]Item, error) {
 	window := verb.Contract(d.client, items[0].Origin).MaxRun() + verb.ClockMargin
 	var over []Item
 	for _, l := range doubled(d.lines(items)) {
@@ -207,7 +207,7 @@ func rank(i Item, mine []Item) int {
 	return 0
 }
 
-func (d *Desk) begun(ctx context.Context, f *fhir.Client, patient string, items []Item) error {
+func (d *Desk) begun(ctx context.Context, f *fhir.Client, patient verb.Records, items []Item) error {
 	if d.config.Begun == nil {
 		return nil
 	}

@@ -1,8 +1,10 @@
 package order
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hospital-go/hospital"
@@ -106,11 +108,12 @@ func (p *placing) send(ctx context.Context, f *fhir.Client) (Placed, error) {
 	if err != nil {
 		return Placed{}, err
 	}
+	ctx = hospital.SameStore(ctx, patient.Origin)
 	mine, err := p.made(answer, hospital.OriginOf(resp), patient.Resource.ID)
 	if err != nil {
-		return Placed{}, err
+		return Placed{}, cmp.Or(p.undo(ctx, f, answer, hospital.OriginOf(resp), patient.Resource.ID), err)
 	}
-	return p.look(hospital.SameStore(ctx, patient.Origin), f, mine)
+	return p.look(ctx, f, mine)
 }
 
 // made takes the items from the transaction's answer; whatever does not fit is looked
@@ -119,13 +122,43 @@ func (p *placing) made(answer *r4.Bundle, origin hospital.Origin, patient string
 	var out []Item
 	for i := range answer.Entry {
 		s, ok := answer.Entry[i].Resource.(*r4.ServiceRequest)
-		if !ok || p.desk.LineOf(s) != i+1 || s.Requisition.Value != p.Number || !Live(s) ||
-			!same(&p.Items[i].Code, s.Code) || !p.desk.client.Names(origin, s.Subject, "Patient", patient) {
+		if !ok || !p.fits(i, s, origin, patient) {
 			return nil, fhir.ErrUnexpected
 		}
 		out = append(out, Item{Resource: s, Origin: origin})
 	}
 	return out, nil
+}
+
+// fits: is it the item that was asked for as number i?
+func (p *placing) fits(i int, s *r4.ServiceRequest, origin hospital.Origin, patient string) bool {
+	return p.desk.LineOf(s) == i+1 && s.Requisition != nil && s.Requisition.Value == p.Number && Live(s) &&
+		p.Items[i].is(s) && p.desk.client.Names(origin, s.Subject, "Patient", patient)
+}
+
+// undo takes back what the transaction made beside a line that was there already and is
+// no item of this order (another patient's, or over): an order is placed whole or not at all.
+func (p *placing) undo(ctx context.Context, f *fhir.Client, answer *r4.Bundle, origin hospital.Origin, patient string) error {
+	bundle, foreign := &r4.Bundle{Type: r4.BundleTypeTransaction}, false
+	for i := range answer.Entry {
+		s, ok := answer.Entry[i].Resource.(*r4.ServiceRequest)
+		switch {
+		case !ok:
+			return nil // it says too little; Write looks
+		case strings.HasPrefix(answer.Entry[i].Response.Status, "201"):
+			s.Status = r4.RequestStatusEnteredInError
+			bundle.Entry = append(bundle.Entry, fhir.Put(s))
+		case !p.fits(i, s, origin, patient):
+			foreign = true
+		}
+	}
+	if !foreign || len(bundle.Entry) == 0 {
+		return nil
+	}
+	if _, _, err := fhir.Transaction(ctx, f, bundle); err != nil {
+		return err
+	}
+	return hospital.Refuse(hospital.ErrNumberReused, "a line of it was there already")
 }
 
 // find looks the order up by its Number and compares all of it.
@@ -142,14 +175,14 @@ func (p *placing) look(ctx context.Context, f *fhir.Client, mine []Item) (Placed
 		return Placed{}, err
 	}
 	ctx = hospital.SameStore(ctx, items[0].Origin)
-	patient, err := verb.FindPatient(ctx, f, p.Patient)
+	patient, err := verb.FindRecords(ctx, p.desk.client, f, p.Patient)
 	switch {
 	case err != nil:
 		return Placed{}, verb.NoPatient(err)
-	case !p.desk.allOf(items, patient.Resource.ID):
+	case !p.desk.allOf(items, patient.Resource):
 		return Placed{}, hospital.ErrNumberReused
 	}
-	if items, err = p.desk.settle(ctx, f, patient.Resource.ID, items, mine); err != nil {
+	if items, err = p.desk.settle(ctx, f, patient.Resource, items, mine); err != nil {
 		return Placed{}, err
 	}
 	placed := p.desk.order(items)
@@ -168,11 +201,18 @@ func (p *placing) same(o Order) bool {
 		return false
 	}
 	for i, s := range o.Items {
-		if p.desk.LineOf(s) != i+1 || !same(&p.Items[i].Code, s.Code) {
+		if p.desk.LineOf(s) != i+1 || !p.Items[i].is(s) {
 			return false
 		}
 	}
 	return true
+}
+
+// is: is the item this one, of this material and at this place of the body?
+func (w *Wanted) is(s *r4.ServiceRequest) bool {
+	kind := Material(s)
+	return same(&w.Code, s.Code) && (w.Specimen == nil || kind == nil || same(w.Specimen, kind)) &&
+		slices.EqualFunc(w.BodySite, s.BodySite, func(a, b r4.CodeableConcept) bool { return same(&a, &b) })
 }
 
 // same: does the item say what was asked for? A server may have added codings.

@@ -54,8 +54,17 @@ func New(client *hospital.Client, config Config) *Desk {
 // Take notes a version that came and reports whether a newer one came before; shows
 // says whether its content is shown.
 func (d *Desk) Take(o hospital.Origin, r r4.Resource, shows bool) (stale bool) {
-	stale, _ = d.seen.take(o, r, shows)
+	stale, _ = d.take(o, r, shows)
 	return stale
+}
+
+// take is for all that comes: the client learns of it, so that no copy that may be
+// behind this answers afterwards.
+func (d *Desk) take(o hospital.Origin, r r4.Resource, shows bool) (stale, shown bool) {
+	if at := verb.Updated(r); !at.IsZero() {
+		d.client.Saw(o, at.Add(verb.ClockMargin))
+	}
+	return d.seen.take(o, r, shows)
 }
 
 // Call is one call of a reading verb at one campus: how to ask, and whom it is about.
@@ -63,30 +72,30 @@ type Call struct {
 	*Desk
 	f       *fhir.Client
 	opts    []hospital.ReadOption
-	patient string // the logical id
+	patient verb.Records
 }
 
-// Of is the call about a patient whose logical id is known.
-func (d *Desk) Of(f *fhir.Client, patient string, opts []hospital.ReadOption) *Call {
+// Of is the call about a patient whose records are known.
+func (d *Desk) Of(f *fhir.Client, patient verb.Records, opts []hospital.ReadOption) *Call {
 	return &Call{Desk: d, f: f, opts: opts, patient: patient}
 }
 
 // At finds the patient and returns the call about him, confined to the Store that
 // knows him.
 func (d *Desk) At(ctx context.Context, f *fhir.Client, id campus.PatientID, opts []hospital.ReadOption) (*Call, context.Context, error) {
-	patient, err := verb.FindPatient(ctx, f, id)
+	patient, err := verb.FindRecords(ctx, d.client, f, id)
 	if err != nil {
 		return nil, ctx, err
 	}
-	return d.Of(f, patient.Resource.ID, verb.ReadAbout(opts, id)), hospital.SameStore(ctx, patient.Origin), nil
+	return d.Of(f, patient.Resource, verb.ReadAbout(opts, id)), hospital.SameStore(ctx, patient.Origin), nil
 }
 
-// Patient is the logical id of the patient whom the call is about.
-func (c *Call) Patient() string { return c.patient }
+// Patient are the records of the patient whom the call is about.
+func (c *Call) Patient() verb.Records { return c.patient }
 
 // Mine reports whether the reference names the patient whom the call is about.
 func (c *Call) Mine(origin hospital.Origin, subject *r4.Reference) bool {
-	return c.client.Names(origin, subject, "Patient", c.patient)
+	return c.patient.Own(c.client, origin, subject)
 }
 
 // strong is a client of the Store that takes writes, for what a copy has answered with

@@ -88,6 +88,7 @@ func (k Kind[T]) read(ctx context.Context, d *Desk, f *fhir.Client, found hospit
 	}
 	hospital.Concerns(ctx, verb.ByRecord(found.Origin, patient))
 	var out []Version[T]
+	var last *seenVersion
 	for v, err := range fhir.History[T](hospital.SameStore(ctx, found.Origin), f, found.Resource.ResourceID()) {
 		switch {
 		case err != nil:
@@ -98,6 +99,11 @@ func (k Kind[T]) read(ctx context.Context, d *Desk, f *fhir.Client, found hospit
 		shown := Version[T]{At: v.At, Current: len(out) == 0, Deleted: v.Deleted}
 		if !v.Deleted {
 			origin := hospital.OriginOf(v.Response)
+			version := versionOf(v.Resource)
+			if last != nil && last.before(version) {
+				return nil, hospital.Refuse(hospital.ErrUnexpectedAnswer, "the history does not begin with the latest version")
+			}
+			last = &version
 			// Older ones are history, and asked for as such.
 			if shown.Current && d.Take(origin, v.Resource, !k.InError(v.Resource)) {
 				return nil, hospital.ErrStale

@@ -25,13 +25,13 @@ type Query struct {
 	Codes []r4.Coding
 }
 
-// List yields a patient's reports, the latest first of each campus, each whole: a report of which a
-// member cannot be had, or is another patient's, is an error and never a shorter
-// report. All statuses come and are stated. One that was entered in error is not shown;
-// if this desk showed it before, it comes as Withdrawn. An older version is never shown
-// after a newer one: hospital.ErrStale when no newer can be had. It may be asked across
-// campuses; what two campuses have of one number, status, time and conclusion comes once.
-// The operation has the name of the client's verb.
+// List yields a patient's reports, the latest first of each campus, each whole: a report
+// of which a member cannot be had, or is another patient's, is an error and never a
+// shorter report. All statuses come and are stated. One that was entered in error is not
+// shown; if this desk showed it before, it comes as Withdrawn. An older version is never
+// shown after a newer one: hospital.ErrStale when no newer can be had. It may be asked
+// across campuses; what two campuses have of one number, status, time, conclusion and
+// results comes once. The operation has the name of the client's verb.
 func (d *Desk) List(ctx context.Context, name string, q Query, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[*Report], error] {
 	ask := func(ctx context.Context, f *fhir.Client, patient campus.PatientID) iter.Seq2[hospital.Found[*Report], error] {
 		if err := q.Check(); err != nil {
@@ -51,7 +51,11 @@ func (d *Desk) List(ctx context.Context, name string, q Query, opts ...hospital.
 // not shown.
 func (d *Desk) key(r *Report) string {
 	p := r.Report
-	return edition(businessKey(p.Identifier, d.config.Number, r.origin, p.ID), p.Code, p.EffectivePeriod, p.Status, p.EffectiveDateTime, p.Issued, p.Conclusion)
+	name := edition(businessKey(p.Identifier, d.config.Number, r.origin, p.ID), p.Code, p.EffectivePeriod, p.Status, p.EffectiveDateTime, p.Issued, p.Conclusion)
+	for _, result := range r.Results {
+		name += "\n" + substance(result)
+	}
+	return name
 }
 
 // Check refuses a query of a time that ends before it begins.
@@ -88,7 +92,7 @@ func (c *Call) Reports(ctx context.Context, q Query, orders []string) iter.Seq2[
 
 func (c *Call) filters(q Query, orders []string) []fhir.Filter[*r4.DiagnosticReport] {
 	out := []fhir.Filter[*r4.DiagnosticReport]{
-		fhir.DiagnosticReportPatient.Is(c.patient), fhir.DiagnosticReportCategory.Is(q.Section.System, q.Section.Code),
+		fhir.DiagnosticReportPatient.In(c.patient...), fhir.DiagnosticReportCategory.Is(q.Section.System, q.Section.Code),
 		fhir.DiagnosticReportResult.Include(), fhir.DiagnosticReportSpecimen.Include(), fhir.Newest(fhir.DiagnosticReportDate),
 	}
 	if len(orders) > 0 {
@@ -116,13 +120,13 @@ func (d *Desk) On(r *r4.DiagnosticReport, o hospital.Origin, order string) bool 
 const maxOn = 5000
 
 // OnItems finds the reports on a patient's order items, but for those entered in error.
-func (d *Desk) OnItems(ctx context.Context, f *fhir.Client, patient string, items []hospital.Found[*r4.ServiceRequest]) ([]hospital.Found[*r4.DiagnosticReport], error) {
+func (d *Desk) OnItems(ctx context.Context, f *fhir.Client, patient verb.Records, items []hospital.Found[*r4.ServiceRequest]) ([]hospital.Found[*r4.DiagnosticReport], error) {
 	ids := make([]string, len(items))
 	for i := range items {
 		ids[i] = items[i].Resource.ID
 	}
 	all, err := verb.Collect(verb.Search(ctx, f, fhir.For(basedOn(ids)), func(r *r4.DiagnosticReport, o hospital.Origin) bool {
-		return d.client.Names(o, r.Subject, "Patient", patient) && slices.ContainsFunc(ids, func(id string) bool { return d.On(r, o, id) })
+		return patient.Own(d.client, o, r.Subject) && slices.ContainsFunc(ids, func(id string) bool { return d.On(r, o, id) })
 	}), maxOn)
 	return slices.DeleteFunc(all, func(r hospital.Found[*r4.DiagnosticReport]) bool {
 		return r.Resource.Status == r4.DiagnosticReportStatusEnteredInError

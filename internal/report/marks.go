@@ -65,7 +65,7 @@ func edition(key string, code *r4.CodeableConcept, period *r4.Period, more ...st
 // businessKey names what several campuses may hold by its business identifier: the one
 // of system, else its only one; else by where it is, which no other has.
 func businessKey(ids []r4.Identifier, system string, o hospital.Origin, id string) string {
-	if value, ok := r4.IdentifierValue(ids, system); ok {
+	if value, ok := r4.IdentifierValue(ids, system); ok && system != "" {
 		return system + "|" + value
 	}
 	named := slices.DeleteFunc(slices.Clone(ids), func(i r4.Identifier) bool { return i.System == "" || i.Value == "" })

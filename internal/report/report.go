@@ -160,6 +160,6 @@ func (d *Desk) Complete(ctx context.Context, found hospital.Found[*r4.Diagnostic
 			return none, hospital.Refuse(hospital.ErrUnexpectedAnswer, "the report names no patient of its store")
 		}
 		hospital.Concerns(ctx, verb.ByRecord(origin, patient))
-		return d.Of(f, patient, opts).one(ctx, header{Resource: r, Origin: origin})
+		return d.Of(f, verb.Records{patient}, opts).one(ctx, header{Resource: r, Origin: origin})
 	}, opts...)
 }

@@ -90,7 +90,7 @@ func (s *seen) take(o hospital.Origin, r r4.Resource, shows bool) (stale, shown 
 // takes writes is asked once more; when that is no newer it is hospital.ErrStale.
 // inError says of a version whether it must not be shown.
 func Current[T r4.Resource](ctx context.Context, c *Call, origin hospital.Origin, r T, inError func(T) bool) (T, bool, error) {
-	stale, shown := c.seen.take(origin, r, !inError(r))
+	stale, shown := c.take(origin, r, !inError(r))
 	if !stale {
 		return r, shown, nil
 	}
@@ -99,7 +99,7 @@ func Current[T r4.Resource](ctx context.Context, c *Call, origin hospital.Origin
 	if err != nil {
 		return none, shown, goneStale(err)
 	}
-	if stale, shown = c.seen.take(hospital.OriginOf(resp), again, !inError(again)); stale {
+	if stale, shown = c.take(hospital.OriginOf(resp), again, !inError(again)); stale {
 		return none, shown, hospital.ErrStale
 	}
 	return again, shown, nil

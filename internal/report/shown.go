@@ -38,5 +38,18 @@ func (c *Call) Shown(ctx context.Context, found iter.Seq2[hospital.Found[*r4.Obs
 // ResultKey names a result that several campuses may hold, as a report is named.
 func ResultKey(r Result) string {
 	o := r.Observation
-	return edition(businessKey(o.Identifier, "", r.origin, o.ID), o.Code, o.EffectivePeriod, o.Status, o.EffectiveDateTime, o.Issued, r.Value().Text)
+	return businessKey(o.Identifier, "", r.origin, o.ID) + "\n" + substance(r)
+}
+
+// substance is all that a result and its members say, without what differs from store to store.
+func substance(r Result) string {
+	o := *r.Observation
+	o.ID, o.Identifier, o.Meta, o.Text, o.Subject, o.Encounter, o.Specimen, o.Device = "", nil, nil, nil, nil, nil, nil, nil
+	o.BasedOn, o.PartOf, o.Focus, o.Performer, o.HasMember, o.DerivedFrom = nil, nil, nil, nil, nil, nil
+	data, _ := r4.Marshal(&o)
+	out := string(data)
+	for _, m := range r.Members {
+		out += "\n" + substance(m)
+	}
+	return out
 }

@@ -2,6 +2,8 @@ package verb
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/hospital-go/hospital"
 	"github.com/hospital-go/hospital/campus"
@@ -43,6 +45,62 @@ func inUse(p *r4.Patient, id campus.PatientID) error {
 		}
 	}
 	return nil
+}
+
+// Records are the logical ids, in one store, of a patient's record, which comes first,
+// and of those that were merged into it: what is filed under one of them is his.
+type Records []string
+
+// Current is the id of the record that stands, for what is written now.
+func (r Records) Current() string { return r[0] }
+
+// Own reports whether a reference names one of them.
+func (r Records) Own(c *hospital.Client, o hospital.Origin, subject *r4.Reference) bool {
+	return slices.ContainsFunc(r, func(id string) bool { return c.Names(o, subject, "Patient", id) })
+}
+
+// maxRecords bounds the records of one patient.
+const maxRecords = 16
+
+// FindRecords is [FindPatient] with what was merged into it (Patient.link replaces),
+// through chains and circles.
+func FindRecords(ctx context.Context, c *hospital.Client, f *fhir.Client, id campus.PatientID) (hospital.Found[Records], error) {
+	patient, err := FindPatient(ctx, f, id)
+	out := hospital.Found[Records]{Origin: patient.Origin}
+	if err != nil {
+		return out, err
+	}
+	out.Resource = Records{patient.Resource.ID}
+	ctx = hospital.SameStore(ctx, patient.Origin)
+	for queue := []*r4.Patient{patient.Resource}; len(queue) > 0; queue = queue[1:] {
+		for _, old := range replaced(c, patient.Origin, queue[0]) {
+			if slices.Contains(out.Resource, old) {
+				continue
+			}
+			if out.Resource = append(out.Resource, old); len(out.Resource) > maxRecords {
+				return out, hospital.Refuse(hospital.ErrUnexpectedAnswer, "more merged records than one person has")
+			}
+			record, _, err := fhir.Read[*r4.Patient](ctx, f, old)
+			switch {
+			case err == nil:
+				queue = append(queue, record)
+			case !errors.Is(err, fhir.ErrNotFound) && !errors.Is(err, fhir.ErrGone): // what was filed under one that is deleted may be there
+				return out, err
+			}
+		}
+	}
+	return out, nil
+}
+
+// replaced are the ids of the records that were merged into p.
+func replaced(c *hospital.Client, o hospital.Origin, p *r4.Patient) []string {
+	var out []string
+	for i := range p.Link {
+		if id, ok := PatientOf(c, o, p.Link[i].Other); ok && p.Link[i].Type == r4.LinkTypeReplaces {
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 // NoPatient says of an act whose patient does not exist that it is somebody else's.
