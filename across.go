@@ -19,10 +19,14 @@ type readOptionFunc func(*options)
 func (f readOptionFunc) applyRead(o *options) { f(o) }
 
 // AcrossCampuses asks every campus of the calling campus's legal entity, where a
-// verb says that it can; other verbs refuse it with [ErrInvalidArgument]. What the
-// campuses answer comes in the order in which it comes, each item with its Origin,
-// an item that several have once. The last pair is a [*PartialError] unless every
-// campus was asked and answered.
+// verb says that it can; other verbs refuse it with [ErrInvalidArgument]. Items come in
+// the order in which the campuses answer: sort them before the first is taken for the
+// latest. Each has its Origin; one that several campuses have comes once. By which
+// numbers a campus knows a patient is told by campus.Campus.PatientIssuer, and which
+// those are by Config.Identities.
+//
+// The last pair is a [*PartialError] unless every campus was asked and answered. An
+// [ErrInvalidArgument] of one ends it at once: it would be one at all of them.
 func AcrossCampuses() ReadOption { return readOptionFunc(func(o *options) { o.across = true }) }
 
 // AcrossOrganizations is [AcrossCampuses] beyond the calling campus's legal entity,
@@ -34,7 +38,8 @@ func AcrossOrganizations(purpose Purpose) ReadOption {
 
 // PartialError ends what was read across campuses when it is not whole: nothing
 // from a campus that is named here means nothing. errors.Is finds the campuses'
-// own errors in it, and [ErrPartial].
+// own errors in it, and [ErrPartial]; [CodeOf] is ErrPartial. errors.As finds any one of
+// the campuses' errors, so look into Failed instead.
 type PartialError struct {
 	// Failed are the campuses that did not answer, and why. What one of them yielded
 	// before it failed has been shown.
@@ -61,7 +66,9 @@ func (e *PartialError) Is(target error) bool { return target == error(ErrPartial
 // Unwrap returns the campuses' errors.
 func (e *PartialError) Unwrap() []error { return slices.Collect(maps.Values(e.Failed)) }
 
-// Ask is one campus's part of a reading: f and patient are that campus's.
+// Ask is one campus's part of a reading: f and patient are that campus's. Several
+// campuses are asked at once, at most four at a time, each in a goroutine of its own, so
+// it must be safe for concurrent use.
 type Ask[T any] func(ctx context.Context, f *fhir.Client, patient campus.PatientID) iter.Seq2[Found[T], error]
 
 // Across is [Stream] for a verb that can ask several campuses: ask is called once per
@@ -69,8 +76,8 @@ type Ask[T any] func(ctx context.Context, f *fhir.Client, patient campus.Patient
 // calling campus and the number given. A patient whom a campus's system does not
 // know ([ErrNotFound]) has nothing there. key names an item as people do, by a
 // business identifier, so that one item of two campuses is shown once; "" is shown
-// always. The zero patient is for what concerns nobody in particular. Each campus has
-// a span and an audit record of its own.
+// always. key is called in the goroutine that ranges. The zero patient is for what
+// concerns nobody in particular. Each campus has a span and an audit record of its own.
 func Across[T any](ctx context.Context, c *Client, op Op, patient campus.PatientID, ask Ask[T], key func(T) string, opts ...ReadOption) iter.Seq2[Found[T], error] {
 	o := readOptions(opts)
 	if patient != (campus.PatientID{}) {

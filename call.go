@@ -72,8 +72,9 @@ func whole(end func(error) error) (once func(error) error, always func(error)) {
 	}
 }
 
-// Stream is [Read] for many: the sequence ends after its first error. The span
-// lasts as long as the loop.
+// Stream is [Read] for many: the sequence ends after its first error. Nothing is sent
+// before the loop begins, and each loop over it is a call of its own. The span lasts as
+// long as the loop.
 func Stream[T any](ctx context.Context, c *Client, op Op, do func(ctx context.Context, f *fhir.Client) iter.Seq2[T, error], opts ...ReadOption) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		ctx, call, f, end := c.begin(ctx, op, readOptions(opts))

@@ -165,7 +165,8 @@ func (c *Client) GoString() string { return c.String() }
 func (c *Client) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
 // NewNumber returns a new business number: 32 characters, unique, in order of
-// time. Store it before the call it names, so that the call can be repeated.
+// time. Store it before the call it names, so that the call can be repeated. It is too
+// long for an accession number (pacs.OrderRequest), which has 16.
 func NewNumber() string {
 	id := uuid.Must(uuid.NewV7())
 	const hex = "0123456789abcdef"

@@ -46,7 +46,9 @@ type Config struct { //nolint:recvcheck // printing has value receivers, so that
 	// Identities finds all numbers of a patient, for calls across campuses: an EMPI's
 	// (患者主索引) answer, say. nil asks the calling campus's HIS: the numbers of the record
 	// that carries this one, and of those linked with it. [ErrNotFound] means that no more
-	// is known. It must be safe for concurrent use.
+	// is known. After any other error only the campuses that know the number given are
+	// asked; the others stand with that error in [PartialError].Failed. It must be safe for
+	// concurrent use.
 	Identities func(ctx context.Context, patient campus.PatientID) ([]campus.PatientID, error)
 	// Credentials authorize requests, by system, and EndpointCredentials those to
 	// single endpoints instead. What has none is called without.
@@ -81,10 +83,12 @@ type Config struct { //nolint:recvcheck // printing has value receivers, so that
 	// Logger receives changes of endpoints' and stores' states; nil logs nothing. No log line
 	// carries patient data.
 	Logger *slog.Logger
-	// OnEvent is called at each change of an endpoint's state, with no lock held. It
+	// OnEvent is called at each change of the state of an endpoint, a store or this client,
+	// with no lock held, possibly in several goroutines at once. It must return quickly and
 	// must not call Close.
 	OnEvent func(failover.Event)
-	// OnAttempt is called after each request on the wire, with no lock held.
+	// OnAttempt is called after each request on the wire, repetitions included, with no
+	// lock held, possibly in several goroutines at once. It must return quickly.
 	OnAttempt func(failover.Attempt, failover.Result)
 	// UserAgent is put before the SDK's own.
 	UserAgent string

@@ -43,7 +43,8 @@
 //   - Or simply repeat the call with the same Number. It looks first, and does only
 //     what is missing. After a crash, and in another process, this is the way, with
 //     [Repeated]: it waits out a request that the dead process may still have under
-//     way. To ask only, from the Number alone, there is [Resolve].
+//     way. To ask only, from the Number alone, there is [Resolve]: his has it as a verb,
+//     with lis and pacs repeat the call with [Repeated].
 //   - Tell people what is true: "we are checking", not "failed, please try again".
 //
 // The loop of a program that has stored the Number:
@@ -120,7 +121,9 @@
 //
 // # Errors
 //
-// Every error of a call is an [*Error] with a [Code], but for those of [Client.FHIR],
-// which [CodeOf] maps: errors.Is(err, hospital.ErrConflict).
-// Errors print no patient data, no token and no URL, by any route.
+// Every error of a call is an [*Error] with a [Code]: errors.Is(err, hospital.ErrConflict).
+// Two are not: those of [Client.FHIR], which [CodeOf] maps, and the [*PartialError] at the
+// end of a call across campuses. That holds an error per campus, of which errors.As finds
+// any: use errors.Is and [CodeOf] there. Errors print no patient data, no token and no URL,
+// by any route.
 package hospital

@@ -95,7 +95,8 @@ func (c Code) Error() string {
 	return "hospital: " + string(c)
 }
 
-// Error is every error of this package and the verbs. It is safe to print by
+// Error is every error of this package and the verbs, but for [*PartialError], which
+// holds one per campus: use errors.Is and [CodeOf] there. It is safe to print by
 // any route: what it prints names systems and sites, never people. Number is
 // for the program; it is not printed, because some Numbers name a person.
 type Error struct { //nolint:recvcheck // printing has value receivers, so that a copy prints no more than the pointer
@@ -206,8 +207,8 @@ func (e *Error) Resolve(ctx context.Context) (happened bool, err error) {
 	return e.resolve(ctx)
 }
 
-// CodeOf returns err's Code, "" for nil, [ErrInternal] for an error that is not
-// of this SDK.
+// CodeOf returns err's Code, "" for nil, [ErrPartial] for a [*PartialError] whatever its
+// campuses' errors are, [ErrInternal] for an error that is not of this SDK.
 func CodeOf(err error) Code { return codeOf(err) }
 
 // codes maps the errors of the floors below. The first match wins.

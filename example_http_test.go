@@ -17,6 +17,7 @@ import (
 	"github.com/hospital-go/hospital"
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/failover"
+	"github.com/hospital-go/hospital/fhir"
 )
 
 // hrpAnswer is how the HRP answers everything, under 200.
@@ -102,8 +103,58 @@ func ExampleClassify() {
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	fmt.Println(string(body), err)
-	// Output: {"code":0,"data":{"stock":12}} <nil>
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(string(body))
+	// Output: {"code":0,"data":{"stock":12}}
+}
+
+// A verb for a system that speaks HTTP of its own: the request says what may be sent
+// again, and goes to whichever door is well.
+func ExampleClient_Exchange() {
+	lost := httptest.NewServer(http.NotFoundHandler())
+	lost.Close()
+	well := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"stock":12}`)
+	}))
+	defer well.Close()
+	client, err := hospital.New(hrpGroup(lost.URL+"/api", well.URL+"/api"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.Close() //nolint:errcheck // it never fails
+
+	op := hospital.Op{Name: "hrp.Stock", System: "hrp", Class: hospital.Quick}
+	stock, err := hospital.Read(context.Background(), client, op, func(ctx context.Context, _ *fhir.Client) (int, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "/stock/mask", http.NoBody)
+		if err != nil {
+			return 0, err
+		}
+		resp, err := client.Exchange(ctx, hospital.Exchange{Template: "read stock", Repeat: hospital.Safe}, req)
+		if err != nil {
+			return 0, err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK { // understood and refused; what is broken was an error
+			return 0, hospital.ErrRefused
+		}
+		var answer struct {
+			Stock *int `json:"stock"`
+		}
+		if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.Stock == nil {
+			return 0, hospital.ErrUnexpectedAnswer
+		}
+		return *answer.Stock, nil
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(stock)
+	// Output: 12
 }
 
 // What the HRP says under 200 decides, for reads and writes alike.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/hospital-go/hospital"
@@ -13,6 +14,24 @@ import (
 	"github.com/hospital-go/hospital/fhir/r4"
 	"github.com/hospital-go/hospital/his"
 )
+
+// demoClient is a client of a hospital that lives as long as the example; change may be
+// nil.
+func demoClient(change func(cfg *hospital.Config), opts ...fakes.Option) (*hospital.Client, *fakes.Hospital, func()) {
+	hosp, err := fakes.New(opts...) // in place of a real hospital
+	if err != nil {
+		panic(err)
+	}
+	cfg := hosp.Config()
+	if change != nil {
+		change(&cfg)
+	}
+	client, err := hospital.New(cfg)
+	if err != nil {
+		panic(err)
+	}
+	return client, hosp, func() { _, _ = client.Close(), hosp.Close() }
+}
 
 // Example reads a patient, with a data centre lost on the way.
 func Example() {
@@ -38,7 +57,9 @@ func Example() {
 			fmt.Println(err)
 			return
 		}
-		fmt.Println(found.Resource.Name[0].Text, "from", found.Origin.DataCenter)
+		for _, name := range found.Resource.Name {
+			fmt.Println(name.Text, "from", found.Origin.DataCenter)
+		}
 		hosp.Stop("dc-a")
 	}
 	// Output:
@@ -49,10 +70,8 @@ func Example() {
 // What to do with an unknown outcome: never send another one; ask later, or
 // repeat the call with the same Number.
 func ExampleError_Resolve() {
-	hosp, _ := fakes.New(fakes.WithContract(campus.Contract{ServerTimeout: 20 * time.Second}))
-	defer hosp.Close() //nolint:errcheck // it never fails
-	client, _ := hospital.New(hosp.Config())
-	defer client.Close() //nolint:errcheck // it never fails
+	client, hosp, end := demoClient(nil, fakes.WithContract(campus.Contract{ServerTimeout: 20 * time.Second}))
+	defer end()
 
 	// The answer is lost, and then nobody can be asked.
 	hosp.Break(fakes.Rule{When: fakes.When{Interaction: "create"}, Do: fakes.Action{ResetAfter: true}, Times: 1})
@@ -67,19 +86,21 @@ func ExampleError_Resolve() {
 	var e *hospital.Error
 	if errors.As(err, &e) {
 		happened, err := e.Resolve(context.Background())
-		fmt.Println(happened, err)
+		if err != nil { // nobody could be asked, or it may still be running: ask later
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(happened)
 	}
 	// Output:
 	// true
-	// true <nil>
+	// true
 }
 
 // A verb for a system of your own: an Op and a function over the FHIR client.
 func ExampleRead() {
-	hosp, _ := fakes.New()
-	defer hosp.Close() //nolint:errcheck // it never fails
-	client, _ := hospital.New(hosp.Config())
-	defer client.Close() //nolint:errcheck // it never fails
+	client, _, end := demoClient(nil)
+	defer end()
 
 	op := hospital.Op{Name: "wards.Doctor", System: campus.HIS, Consistency: hospital.Any, Class: hospital.Quick}
 	doctor, err := hospital.Read(context.Background(), client, op,
@@ -91,6 +112,46 @@ func ExampleRead() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(doctor.Resource.Name[0].Text, "from", doctor.Origin.DataCenter)
+	for _, name := range doctor.Resource.Name {
+		fmt.Println(name.Text, "from", doctor.Origin.DataCenter)
+	}
 	// Output: 孙思远 from dc-b
+}
+
+// A verb that yields many: page by page, each with who answered.
+func ExampleStream() {
+	client, _, end := demoClient(nil)
+	defer end()
+	op := hospital.Op{Name: "wards.Doctors", System: campus.HIS, Consistency: hospital.Any, Class: hospital.List}
+	type found = hospital.Found[*r4.Practitioner]
+	doctors := hospital.Stream(context.Background(), client, op, func(ctx context.Context, f *fhir.Client) iter.Seq2[found, error] {
+		return func(yield func(found, error) bool) {
+			for page, err := range fhir.Search(ctx, f, fhir.For[*r4.Practitioner]()) {
+				if err != nil {
+					yield(found{}, err)
+					return
+				}
+				for _, match := range page.Matches {
+					p, err := r4.As[*r4.Practitioner](match)
+					if !yield(found{Resource: p, Origin: hospital.OriginOf(page.Response)}, err) || err != nil {
+						return
+					}
+				}
+			}
+		}
+	}, hospital.AtCampus("hankou"))
+	for doctor, err := range doctors {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		for _, name := range doctor.Resource.Name {
+			fmt.Println(name.Text, "from", doctor.Origin.DataCenter)
+		}
+	}
+	// Output:
+	// 孙思远 from dc-a
+	// 李时真 from dc-a
+	// 华青 from dc-a
+	// 扁舟 from dc-a
 }

@@ -18,13 +18,13 @@ import (
 type Exchange struct {
 	// Template names the request without data: "retrieve study".
 	Template string
-	// Repeat declares what may be sent again. What is Safe is a read.
+	// Repeat declares what may be sent again; zero is [Unsafe], never. What is Safe is a read.
 	Repeat Repeat
 	// Creates marks a Guarded write whose guard is an id of the client's making: sent
 	// again at once where campus.Contract.UpdateCreate is proved.
 	Creates bool
-	// Class chooses the request's times. A write of a class for reads has those of
-	// [WriteClass].
+	// Class chooses the request's times; zero is [Quick]. A write of a class for reads has
+	// those of [WriteClass].
 	Class Class
 	// Stream hands the answer's body over as it comes; the caller must close it. Otherwise
 	// it is read within the attempt and bounded by Config.MaxBody. A stream that breaks

@@ -22,7 +22,9 @@
 //  1. Which legal entities are there? Invoices, insurance and permission follow them: organizations.
 //
 //  2. Where are patients treated? Each place is one of campuses, belongs to one
-//     organization, and has a home: the data centre its calls try first.
+//     organization, and has a home: the data centre its calls try first. If it issues
+//     patient numbers of its own, patientIssuer says under which name: calls across
+//     campuses ask it by those only.
 //
 //  3. Where do servers run? Each place is one of datacenters. Active ones serve all
 //     day; a standby holds a copy and serves nothing until you say so.
@@ -38,7 +40,8 @@
 //  6. Which doors are there? Each URL is one of endpoints: a system in a data centre
 //     (and environment), a door to a store. If its servers call themselves by other
 //     names in links (a balancer's), those are its aliases; without them pages
-//     cannot be followed.
+//     cannot be followed. A door to images says in dicomweb where it differs from the
+//     standard, and whose its numbers are when they come without an issuer.
 //
 //  7. What was proved of each door? contract: try it, then declare it; the default
 //     promises nothing. Package hospital tells what each promise needs.

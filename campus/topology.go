@@ -199,8 +199,9 @@ type DICOMweb struct {
 	// AccessionIssuer is the same of accession numbers (0008,0051). Some servers never send
 	// that: set it only where all their numbers are of one issuer.
 	AccessionIssuer string
-	// IssuerNames are the server's own words for issuers; one that is missing is called
-	// by itself.
+	// IssuerNames are the server's own words for issuers: the key is the issuer as this
+	// program names it (PatientID.Issuer), the value is what the server calls it (0010,0021
+	// or 0008,0051). One that is missing is called by the same name on both sides.
 	IssuerNames map[string]string
 }
 
@@ -242,7 +243,8 @@ type Contract struct {
 	// Versioning: If-Match with a stale version always fails with 412, also
 	// inside a transaction.
 	Versioning bool
-	// UpdateCreate: a PUT to an id that does not exist creates it, once.
+	// UpdateCreate: a PUT to an id that does not exist creates it, once. Of an archive: an
+	// instance that is stored again is stored once.
 	UpdateCreate bool
 	// NotExecuted are statuses that always mean nothing was done, beside 421, 425 and 429.
 	NotExecuted []int

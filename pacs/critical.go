@@ -10,14 +10,28 @@ import (
 	"github.com/hospital-go/hospital/internal/critical"
 )
 
-// Critical (影像危急值) is a critical value, such as a pneumothorax: its Number, Patient, Value to be read back, Stage,
-// Deadline, Steps, and the Task that holds it all.
+// Critical (影像危急值) is a critical value, such as a pneumothorax.
+//
+//   - Task (*r4.Task) is the whole of it.
+//   - Number names the notification; "" where another program gave none.
+//   - Patient (campus.PatientID) as the notifier named him; zero where nobody said.
+//   - Value is what must be read back.
+//   - Stage ([CriticalStage]) is how far it has come.
+//   - Deadline (time.Time) is until when it must be handled; zero where none was set.
+//   - Steps ([]CriticalStep) that were taken, in order.
+//   - Open() reports whether somebody must still do something.
+//   - Overdue(now) reports whether it is open and its Deadline has passed.
 type Critical = critical.Critical
 
-// CriticalStep is who took a step of a critical value, when, and at which terminal.
+// CriticalStep is one step of a critical value.
+//
+//   - Stage ([CriticalStage]) that it led to.
+//   - By is the staff number of who took it, Terminal where, "" when nobody said.
+//   - At (time.Time) is when, as who took it said.
+//   - Text is what was read back, or what was done; "" when nobody said.
 type CriticalStep = critical.Step
 
-// CriticalStage is how far a critical value has come.
+// CriticalStage is how far a critical value has come, a string.
 type CriticalStage = critical.Stage
 
 // Stages of a critical value, in order; the last is that of one that was cancelled or
@@ -30,23 +44,42 @@ const (
 	CriticalWithdrawn = critical.Withdrawn
 )
 
-// CriticalRequest is a critical value that a ward must be told of: Number, Patient,
-// Finding ([ReportFinding]), Value, Ward, Deadline and By are required.
+// CriticalRequest is a critical value that a ward must be told of. All of it is required
+// but Encounter and Terminal.
+//
+//   - Number names the notification; at most 32 characters, stored by the caller first.
+//   - Patient (campus.PatientID) is whose value it is.
+//   - Finding (hospital.Found[r4.Resource]) is a DiagnosticReport: [ReportFinding].
+//   - Value is what the ward must read back, such as "右侧张力性气胸".
+//   - Ward (r4.Identifier) of the Organization that must handle it.
+//   - Deadline (time.Time) is until when it must be handled.
+//   - By is the staff number of who notifies; Terminal is where, "" is nowhere.
+//   - Encounter (r4.Identifier) is the visit's number; zero is none.
 type CriticalRequest = critical.Request
 
-// CriticalAcknowledgement is one step: Number and By are required; Text is what was read
-// back, or what was done.
+// CriticalAcknowledgement is one step of a critical value.
+//
+//   - Number of the notification. Required.
+//   - By is the staff number of who takes the step. Required.
+//   - Text is what was read back (ReceiveCritical) or done (HandleCritical): both required.
+//   - Terminal is where: a workstation, a telephone; "" is nowhere.
+//   - At (time.Time) is when; zero is now.
 type CriticalAcknowledgement = critical.Acknowledgement
 
-// CriticalChange is what a sweep found.
+// CriticalChange is what a sweep found: Kind is one of [CriticalIsNew] and its like, Resource
+// ([*Critical]) is what it is about, as it is now, and Origin who answered.
 type CriticalChange = critical.Change
 
 // Kinds of changes that a sweep finds.
 const (
-	CriticalIsNew      = critical.IsNew
+	// CriticalIsNew was first seen by this sweep.
+	CriticalIsNew = critical.IsNew
+	// CriticalIsAdvanced means that somebody took a step.
 	CriticalIsAdvanced = critical.IsAdvanced
-	CriticalIsOverdue  = critical.IsOverdue
-	CriticalIsGone     = critical.IsGone
+	// CriticalIsOverdue means that its deadline has passed; it is told once.
+	CriticalIsOverdue = critical.IsOverdue
+	// CriticalIsGone was handled, withdrawn, or given to another ward.
+	CriticalIsGone = critical.IsGone
 )
 
 // RefusedReadBack is the hospital.Error.Reason, beside hospital.ErrRefused, when a
@@ -65,48 +98,52 @@ func ReportFinding(r hospital.Found[*Report]) hospital.Found[r4.Resource] {
 // NotifyCritical (危急值通知) tells a ward of a critical value. It may be repeated with the
 // same Number and happens once; hospital.ErrNumberReused when Number names another
 // notification or one that was withdrawn, hospital.ErrWrongPatient when the finding is
-// another patient's, hospital.ErrRefused when it was entered in error.
+// another patient's, hospital.ErrRefused when it was entered in error,
+// hospital.ErrInvalidArgument when nobody knows the ward.
 func (c *Client) NotifyCritical(ctx context.Context, r CriticalRequest, opts ...hospital.WriteOption) (hospital.Found[*Critical], error) {
 	return c.board.Notify(ctx, r, opts...)
 }
 
 // ReceiveCritical (危急值接收) records that the ward has taken a critical value and read it
 // back: Text must be the value, spaces apart, or it is hospital.ErrRefused with the reason
-// [RefusedReadBack]. Repeating it is
-// success for the same person; for another, or when it is not its turn, it is
-// hospital.ErrConflict.
+// [RefusedReadBack]. Repeating it is success for the same person; for another, or when it is
+// not its turn, or was withdrawn, it is hospital.ErrConflict. hospital.ErrNotFound when there
+// is no such notification, hospital.ErrInvalidArgument without By or Text.
 func (c *Client) ReceiveCritical(ctx context.Context, a CriticalAcknowledgement, opts ...hospital.WriteOption) (hospital.Found[*Critical], error) {
 	return c.board.Receive(ctx, a, opts...)
 }
 
 // SeeCritical (危急值医生知晓) records that the doctor has seen a critical value, as
-// [Client.ReceiveCritical] records its receipt. Text may be empty.
+// [Client.ReceiveCritical] records its receipt: hospital.ErrConflict before that. Text may
+// be empty.
 func (c *Client) SeeCritical(ctx context.Context, a CriticalAcknowledgement, opts ...hospital.WriteOption) (hospital.Found[*Critical], error) {
 	return c.board.See(ctx, a, opts...)
 }
 
 // HandleCritical (危急值处置) records what was done about a critical value and ends it, as
-// [Client.ReceiveCritical] records its receipt. Text is what was done.
+// [Client.ReceiveCritical] records its receipt: hospital.ErrConflict before a doctor has
+// seen it. Text is what was done.
 func (c *Client) HandleCritical(ctx context.Context, a CriticalAcknowledgement, opts ...hospital.WriteOption) (hospital.Found[*Critical], error) {
 	return c.board.Handle(ctx, a, opts...)
 }
 
 // CriticalOf (查危急值) reads the critical value of a Number: hospital.ErrNotFound when
-// there is none.
+// there is none, hospital.ErrConflict when two carry it.
 func (c *Client) CriticalOf(ctx context.Context, number string, opts ...hospital.ReadOption) (hospital.Found[*Critical], error) {
 	return c.board.Find(ctx, number, opts...)
 }
 
 // OpenCriticals (未处置危急值) lists all critical values of a ward that are not handled, the
-// nearest deadline first. It is all of them or an error: where several campuses are
-// asked, one that did not answer is an error, and a ward that nobody knows is
-// hospital.ErrInvalidArgument; no answer looks like "none". The zero Identifier is every
-// ward.
+// nearest deadline first, those without one before all. It is all of them or an error:
+// where several campuses are asked, one that did not answer is an error
+// (hospital.ErrPartial), and a ward that nobody knows is hospital.ErrInvalidArgument; no
+// answer looks like "none". The zero Identifier is every ward.
 func (c *Client) OpenCriticals(ctx context.Context, ward r4.Identifier, opts ...hospital.ReadOption) ([]hospital.Found[*Critical], error) {
 	return c.board.Open(ctx, ward, opts...)
 }
 
-// OverdueCriticals (超时危急值) is [Client.OpenCriticals] of those whose deadline has passed.
+// OverdueCriticals (超时危急值) is [Client.OpenCriticals] of those whose deadline has passed,
+// with its errors: hospital.ErrPartial, hospital.ErrInvalidArgument.
 func (c *Client) OverdueCriticals(ctx context.Context, ward r4.Identifier, opts ...hospital.ReadOption) ([]hospital.Found[*Critical], error) {
 	return c.board.Overdue(ctx, ward, opts...)
 }
@@ -115,7 +152,9 @@ func (c *Client) OverdueCriticals(ctx context.Context, ward r4.Identifier, opts 
 // 30 s where every is zero or less, and yields what has changed: everything open at
 // first, then what is new, was advanced, became overdue, or is gone. A look that fails
 // is yielded as an error and the sweep goes on: until it succeeds the screen must say
-// that nothing is known of what came meanwhile. It ends with ctx, or with the loop.
+// that nothing is known of what came meanwhile. hospital.CodeOf tells what failed;
+// hospital.ErrInvalidArgument will not pass by itself. It ends with ctx, without an error,
+// or with the loop.
 func (c *Client) SweepCriticals(ctx context.Context, ward r4.Identifier, every time.Duration, opts ...hospital.ReadOption) iter.Seq2[CriticalChange, error] {
 	return c.board.Sweep(ctx, ward, every, opts...)
 }

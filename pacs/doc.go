@@ -28,6 +28,22 @@
 // such numbers are an error. Across campuses images are one and the same by Study Instance
 // UID and nothing else.
 //
+// # Patients, how fresh, and for how long
+//
+// A search of the archive for a patient whom it does not know finds nothing. Of the RIS that
+// is hospital.ErrNotFound, also of a list; several records of one number are
+// hospital.ErrAmbiguousPatient; a record that was merged into another or is inactive, and a
+// number that was withdrawn, are hospital.ErrRefused.
+//
+// Searches and metadata tolerate the lag of a copy that is declared readable
+// (hospital.Any): what was stored within it may be missing. A retrieval that a copy listed
+// ends with hospital.ErrStale.
+//
+// A write to the RIS has 15 s for everything, each request of a quick read (OrderOf,
+// Appointment, CriticalOf) 5 s, each page of a list 20 s. Each request for images has an
+// hour, with at most 10 s of silence once they come, and so has each portion of a store. ctx
+// may end any of them sooner.
+//
 // # What the promises need of the archive
 //
 // Search and retrieval of studies and instances, with the transfer syntax * ("as

@@ -30,15 +30,24 @@ func ExampleClient_OrderOf() {
 	images, demo, end := desk(hankou())
 	defer end()
 	order, err := images.OrderOf(context.Background(), "RIS0001", demo.Patients[0])
-	fmt.Println(order.Resource.Items[0].Code.Text, err)
-	// Output: 胸部CT平扫 <nil>
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, item := range order.Resource.Items {
+		if item.Code != nil {
+			fmt.Println(item.Code.Text, item.Status)
+		}
+	}
+	// Output: 胸部CT平扫 completed
 }
 
 func ExampleClient_CancelOrder() {
 	images, demo, end := desk(hankou())
 	defer end()
 	_, err := images.CancelOrder(context.Background(), "RIS0001", demo.Patients[0])
-	fmt.Println(errors.Is(err, hospital.ErrRefused)) // it was performed
+	var refused *hospital.Error
+	fmt.Println(errors.As(err, &refused) && pacs.OrderRefusal(refused.Reason) == pacs.RefusedPerformed)
 	// Output: true
 }
 
@@ -74,8 +83,12 @@ func ExampleClient_Report() {
 	images, demo, end := desk()
 	defer end()
 	report, err := images.Report(context.Background(), "IMG1", demo.Patients[0])
-	fmt.Println(report.Resource.Final(), len(report.Resource.Studies), err)
-	// Output: true 1 <nil>
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(report.Resource.Final(), len(report.Resource.Studies))
+	// Output: true 1
 }
 
 func ExampleClient_ReportVersions() {
@@ -88,9 +101,17 @@ func ExampleClient_ReportVersions() {
 		return
 	}
 	for version, err := range images.ReportVersions(ctx, report, pacs.OldestFirst) {
-		fmt.Println(version.Resource.Status, version.Current, err)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		if version.Resource == nil { // deleted then, or another patient's
+			fmt.Println("nothing to show", version.Deleted, version.Withdrawn)
+			continue
+		}
+		fmt.Println(version.Resource.Status, version.Current)
 	}
-	// Output: final true <nil>
+	// Output: final true
 }
 
 // notified tells the ward of the first patient's pneumothorax.
@@ -123,8 +144,12 @@ func ExampleClient_NotifyCritical() {
 		Number: hospital.NewNumber(), Patient: demo.Patients[0], Finding: pacs.ReportFinding(report), Value: "左侧气胸",
 		Ward: ward, Deadline: time.Now().Add(10 * time.Minute), By: "R1",
 	})
-	fmt.Println(found.Resource.Stage, err)
-	// Output: notified <nil>
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(found.Resource.Stage)
+	// Output: notified
 }
 
 func ExampleClient_ReceiveCritical() {
@@ -135,10 +160,14 @@ func ExampleClient_ReceiveCritical() {
 	_, err := images.ReceiveCritical(ctx, pacs.CriticalAcknowledgement{Number: number, By: "N1", Text: "右侧气胸"})
 	fmt.Println(errors.Is(err, hospital.ErrRefused)) // misheard
 	found, err := images.ReceiveCritical(ctx, pacs.CriticalAcknowledgement{Number: number, By: "N1", Text: "左侧气胸"})
-	fmt.Println(found.Resource.Stage, err)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(found.Resource.Stage)
 	// Output:
 	// true
-	// received <nil>
+	// received
 }
 
 func ExampleClient_SeeCritical() {
@@ -146,10 +175,17 @@ func ExampleClient_SeeCritical() {
 	images, demo, end := desk()
 	defer end()
 	number := notified(ctx, images, demo)
-	_, received := images.ReceiveCritical(ctx, pacs.CriticalAcknowledgement{Number: number, By: "N1", Text: "左侧气胸"})
+	if _, err := images.ReceiveCritical(ctx, pacs.CriticalAcknowledgement{Number: number, By: "N1", Text: "左侧气胸"}); err != nil {
+		fmt.Println(err)
+		return
+	}
 	found, err := images.SeeCritical(ctx, pacs.CriticalAcknowledgement{Number: number, By: "D1"})
-	fmt.Println(found.Resource.Stage, received, err)
-	// Output: seen <nil> <nil>
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(found.Resource.Stage)
+	// Output: seen
 }
 
 func ExampleClient_HandleCritical() {
@@ -157,11 +193,21 @@ func ExampleClient_HandleCritical() {
 	images, demo, end := desk()
 	defer end()
 	number := notified(ctx, images, demo)
-	_, received := images.ReceiveCritical(ctx, pacs.CriticalAcknowledgement{Number: number, By: "N1", Text: "左侧气胸"})
-	_, seen := images.SeeCritical(ctx, pacs.CriticalAcknowledgement{Number: number, By: "D1"})
+	if _, err := images.ReceiveCritical(ctx, pacs.CriticalAcknowledgement{Number: number, By: "N1", Text: "左侧气胸"}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	if _, err := images.SeeCritical(ctx, pacs.CriticalAcknowledgement{Number: number, By: "D1"}); err != nil {
+		fmt.Println(err)
+		return
+	}
 	found, err := images.HandleCritical(ctx, pacs.CriticalAcknowledgement{Number: number, By: "D1", Text: "胸腔闭式引流"})
-	fmt.Println(found.Resource.Stage, len(found.Resource.Steps), received, seen, err)
-	// Output: handled 4 <nil> <nil> <nil>
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(found.Resource.Stage, len(found.Resource.Steps))
+	// Output: handled 4
 }
 
 func ExampleClient_CriticalOf() {
@@ -169,8 +215,12 @@ func ExampleClient_CriticalOf() {
 	images, demo, end := desk()
 	defer end()
 	found, err := images.CriticalOf(ctx, notified(ctx, images, demo))
-	fmt.Println(found.Resource.Value, found.Resource.Stage, err)
-	// Output: 左侧气胸 notified <nil>
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(found.Resource.Value, found.Resource.Stage)
+	// Output: 左侧气胸 notified
 }
 
 func ExampleClient_OpenCriticals() {
@@ -179,8 +229,14 @@ func ExampleClient_OpenCriticals() {
 	defer end()
 	notified(ctx, images, demo)
 	open, err := images.OpenCriticals(ctx, ward)
-	fmt.Println(len(open), err)
-	// Output: 1 <nil>
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, found := range open {
+		fmt.Println(found.Resource.Stage, found.Resource.Value)
+	}
+	// Output: notified 左侧气胸
 }
 
 func ExampleClient_OverdueCriticals() {
@@ -189,8 +245,12 @@ func ExampleClient_OverdueCriticals() {
 	defer end()
 	notified(ctx, images, demo)
 	overdue, err := images.OverdueCriticals(ctx, ward)
-	fmt.Println(len(overdue), err) // none in the first ten minutes
-	// Output: 0 <nil>
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(len(overdue)) // none in the first ten minutes
+	// Output: 0
 }
 
 func ExampleClient_SweepCriticals() {

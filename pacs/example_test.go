@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/hospital-go/hospital"
@@ -247,42 +249,96 @@ func ExampleClient_Rendered() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(image.Resource.MediaType, string(image.Resource.Data[1:4]))
+	fmt.Println(image.Resource.MediaType, http.DetectContentType(image.Resource.Data))
 	// Output:
-	// image/png PNG
+	// image/png image/png
 }
 
-// What is stored already is not sent again; its bytes are compared.
+// Files are sent while they are read. The call may be repeated: what is stored already is
+// not sent again, but read back and compared.
 func ExampleClient_Store() {
-	images, demo, end := desk()
+	images, end := emptyArchive()
 	defer end()
-	ctx := context.Background()
-	var files []pacs.File
-	for in, err := range images.Retrieve(ctx, pacs.Retrieval{Study: demo.Studies[0].UID, Series: demo.Studies[0].Series[0].UID}) {
-		if err != nil {
-			fmt.Println(err)
-			return
-		}
-		data, err := io.ReadAll(in.Resource)
-		if err != nil {
-			fmt.Println(err)
-			return
-		}
-		files = append(files, pacs.Bytes(data))
+	folder, err := os.MkdirTemp("", "scans")
+	if err != nil {
+		fmt.Println(err)
+		return
 	}
-	files = append(files, pacs.Bytes([]byte("no DICOM file")))
-	for stored, err := range images.Store(ctx, files, pacs.Upload{Verify: true}) {
+	defer os.RemoveAll(folder) //nolint:errcheck // it is a temporary folder
+	if err := writeScans(folder); err != nil {
+		fmt.Println(err)
+		return
+	}
+	names, err := filepath.Glob(filepath.Join(folder, "*"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var files []pacs.File
+	for _, name := range names {
+		file, err := pacs.Path(name)
 		if err != nil {
-			fmt.Println(err) // hospital.ErrOutcomeUnknown: repeat the call
+			fmt.Println(err)
 			return
 		}
-		fmt.Println(stored.Resource.Outcome, errors.Is(stored.Resource.Err, hospital.ErrInvalidArgument))
+		files = append(files, file)
+	}
+	for range 2 { // the second time after a crash, say
+		for stored, err := range images.Store(context.Background(), files, pacs.Upload{Verify: true}) {
+			if err != nil {
+				fmt.Println(err) // hospital.ErrOutcomeUnknown: repeat the call
+				return
+			}
+			name := filepath.Base(names[stored.Resource.Index])
+			if errors.Is(stored.Resource.Err, hospital.ErrInvalidArgument) { // of this file alone
+				fmt.Println(name, "is no DICOM file")
+				continue
+			}
+			fmt.Println(name, stored.Resource.Outcome)
+		}
 	}
 	// Output:
-	// stored_before false
-	// stored_before false
-	// stored_before false
-	// not_stored true
+	// 1.dcm stored
+	// 2.dcm stored
+	// readme.txt is no DICOM file
+	// 1.dcm stored_before
+	// 2.dcm stored_before
+	// readme.txt is no DICOM file
+}
+
+// emptyArchive is desk's, of a hospital that has no images yet.
+func emptyArchive() (*pacs.Client, func()) {
+	hosp, err := fakes.New(fakes.WithoutDemoData())
+	if err != nil {
+		panic(err)
+	}
+	client, err := hospital.New(hosp.Config())
+	if err != nil {
+		panic(err)
+	}
+	return pacs.New(client), func() { _, _ = client.Close(), hosp.Close() }
+}
+
+// writeScans writes what a device left in its folder: images, and something else.
+func writeScans(folder string) error {
+	images, demo, end := desk()
+	defer end()
+	for i, sop := range demo.Studies[0].Series[0].SOPs[:2] {
+		r := pacs.Retrieval{Study: demo.Studies[0].UID, Series: demo.Studies[0].Series[0].UID, Instance: sop}
+		for in, err := range images.Retrieve(context.Background(), r) {
+			if err != nil {
+				return err
+			}
+			data, err := io.ReadAll(in.Resource)
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("%d.dcm", i+1)), data, 0o600); err != nil {
+				return err
+			}
+		}
+	}
+	return os.WriteFile(filepath.Join(folder, "readme.txt"), []byte("no DICOM file"), 0o600)
 }
 
 func ExampleClient_ViewerLink() {
@@ -316,12 +372,20 @@ func ExampleClient_Order() {
 		return
 	}
 	again, err := images.Order(ctx, r) // after a crash, say
-	fmt.Println(len(placed.Resource.Items), len(again.Resource.Items), err)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(len(placed.Resource.Items), len(again.Resource.Items))
 	cancelled, err := images.CancelOrder(ctx, r.Number, patient)
-	fmt.Println(cancelled.Resource.Cancelled(), err)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(cancelled.Resource.Cancelled())
 	// Output:
-	// 1 1 <nil>
-	// true <nil>
+	// 1 1
+	// true
 }
 
 func ExampleClient_Orders() {
@@ -338,8 +402,10 @@ func ExampleClient_Orders() {
 			fmt.Println(err)
 			return
 		}
-		fmt.Println(placed.Resource.Number, placed.Resource.Items[0].Code.Text)
+		for _, item := range placed.Resource.Items {
+			fmt.Println(placed.Resource.Number, item.Status)
+		}
 	}
 	// Output:
-	// DR20260001 胸部正侧位
+	// DR20260001 active
 }

@@ -14,7 +14,9 @@ import (
 // Metadata (影像元数据) yields the attributes of the instances of a study, of one of its
 // series or of one instance, without their bulk data (PS3.18 section 10.4.1.1.2), one
 // data set at a time. An answer that is cut is asked for again elsewhere, and what was
-// shown is not shown twice. Instances of another study are hospital.ErrUnexpectedAnswer.
+// shown is not shown twice; after four answers that broke off it is hospital.ErrIncomplete.
+// hospital.ErrNotFound when there is no such study, series or instance. Instances of another
+// study are hospital.ErrUnexpectedAnswer.
 // Numbers are as the archive writes them in JSON, which may not be as in the file.
 func (c *Client) Metadata(ctx context.Context, study, series, instance string, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[Dataset], error] {
 	return hospital.Stream(ctx, c.client, op("Metadata", hospital.Bulk), func(ctx context.Context, _ *fhir.Client) iter.Seq2[hospital.Found[Dataset], error] {

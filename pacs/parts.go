@@ -17,7 +17,7 @@ import (
 	"github.com/hospital-go/hospital/internal/verb"
 )
 
-// Bulk is a value that came apart from its data set: a frame, or bulk data.
+// Bulk is a value that came apart from its data set: a frame, or bulk data (a part of it).
 type Bulk struct {
 	// Frame is its number, from 1; 0 for bulk data.
 	Frame int
@@ -31,10 +31,10 @@ type Bulk struct {
 }
 
 // Frames (影像帧) yields frames of an instance as they are stored, in the order asked
-// (PS3.18 section 10.4.1.1.3), each whole and at most Config.MaxBody long
-// (hospital.ErrTooLarge). After a cut the rest is asked for elsewhere. A frame that the
-// instance does not have is hospital.ErrRefused or hospital.ErrNotFound, as the archive
-// says it.
+// (PS3.18 section 10.4.1.1.6), each whole and in memory. One beyond Config.MaxBody, 16 MiB
+// by default, is hospital.ErrTooLarge: a mammogram's, uncompressed, has about 27 MB. After a
+// cut the rest is asked for elsewhere. A frame that the instance does not have is
+// hospital.ErrRefused or hospital.ErrNotFound, as the archive says it.
 func (c *Client) Frames(ctx context.Context, study, series, instance string, frames []int, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[Bulk], error] {
 	return hospital.Stream(ctx, c.client, op("Frames", hospital.Bulk), func(ctx context.Context, _ *fhir.Client) iter.Seq2[hospital.Found[Bulk], error] {
 		if err := checkUIDs(study, series, instance); err != nil {
@@ -139,10 +139,11 @@ func (c *Client) value(part *dicomweb.Part) (Bulk, error) {
 }
 
 // BulkData (大数据) reads the value that an element of a [Dataset] refers to
-// (Element.BulkDataURI, PS3.18 section 10.4.1.1.5), at most Config.MaxBody long. in is the data set as a verb returned it: its
-// archive's URI is asked of that archive and nobody else, at the address that is known
-// of it; one that leads elsewhere is hospital.ErrUnexpectedAnswer. Where the value has
-// several parts (fragments) they come one after another.
+// (Element.BulkDataURI, PS3.18 section 10.4.1.1.5), whole and in memory: beyond
+// Config.MaxBody, 16 MiB by default, it is hospital.ErrTooLarge. in is the data set as a
+// verb returned it: its archive's URI is asked of that archive and nobody else, at the
+// address that is known of it; one that leads elsewhere is hospital.ErrUnexpectedAnswer.
+// Where the value has several parts (fragments) they come one after another.
 func (c *Client) BulkData(ctx context.Context, in hospital.Found[Dataset], uri string, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[Bulk], error] {
 	return hospital.Stream(ctx, c.client, op("BulkData", hospital.Bulk), func(ctx context.Context, _ *fhir.Client) iter.Seq2[hospital.Found[Bulk], error] {
 		u, err := c.bulkURL(in, uri)

@@ -31,12 +31,15 @@ type Rendering struct {
 
 // Image is a rendered image: for people to look at, not for diagnosis.
 type Image struct {
+	// MediaType is the one that was asked for.
 	MediaType string
-	Data      []byte
+	// Data is the image, whole.
+	Data []byte
 }
 
-// Rendered (渲染图像) reads an image as a browser shows it (PS3.18 section 10.4.1.1.4),
-// at most Config.MaxBody long. An archive that does not render is hospital.ErrRefused.
+// Rendered (渲染图像) reads an image as a browser shows it (PS3.18 section 10.4.1.1.3); one
+// beyond Config.MaxBody is hospital.ErrTooLarge. An archive that does not render is
+// hospital.ErrRefused.
 func (c *Client) Rendered(ctx context.Context, r Rendering, opts ...hospital.ReadOption) (hospital.Found[Image], error) {
 	return hospital.Read(ctx, c.client, op("Rendered", hospital.Bulk), func(ctx context.Context, _ *fhir.Client) (hospital.Found[Image], error) {
 		if err := r.check(); err != nil {

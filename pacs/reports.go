@@ -15,19 +15,30 @@ import (
 	"github.com/hospital-go/hospital/internal/verb"
 )
 
-// Report (检查报告) is an imaging report with everything it refers to: the Report itself,
-// its conclusion and presentedForm (PDF) untouched; Results with their members (mostly
-// none) and Specimens, in the report's order; Studies, the Study Instance UIDs of the
-// images it is about, for [Client.Retrieve], but for those entered in error; Withdrawn,
-// when the report was entered in error and nothing of it is shown; Recognised, when it
-// carries the mark of mutual recognition (see [Marks]). Its methods are Status, in the
-// standard's words, and Final, whether the department stands by all of it.
+// Report (检查报告) is an imaging report with everything it refers to.
+//
+//   - Report (*r4.DiagnosticReport) is the document, its conclusion and presentedForm (PDF)
+//     untouched; when Withdrawn is set, only what names it.
+//   - Results (as lis.Result) with their members, and Specimens ([]*r4.Specimen), in the
+//     report's order; mostly none.
+//   - Studies are the Study Instance UIDs of the images it is about, for [Client.Retrieve],
+//     in its order; those that were entered in error are left out.
+//   - Withdrawn says that it was entered in error: nothing of it is shown, and what was
+//     shown of it before must not be used.
+//   - Recognised says that it carries the mark of mutual recognition; see [Marks].
+//   - Status() is how far it is, in the standard's words: registered, partial, preliminary,
+//     final, amended, corrected, appended, cancelled, entered-in-error, unknown.
+//   - Final() reports whether the department stands by all of it: final, amended, corrected
+//     or appended.
 type Report = report.Report
 
 // Marks says how a report is marked that other institutions recognise
-// (检查检验结果互认标识): a Tag in meta.tag, a Category among the codes of category, or the URL
-// of an Extension, which marks by its presence unless it says false. Any of what is set
-// counts.
+// (检查检验结果互认标识). Any of what is set counts; the zero Marks marks nothing.
+//
+//   - Tag (r4.Coding) in meta.tag; zero is none.
+//   - Category (r4.Coding) among the codes of category; zero is none.
+//   - Extension is the URL of an extension, which marks by its presence unless it says
+//     false; "" is none.
 type Marks = report.Marks
 
 // Imaging reports are known by their section.
@@ -40,6 +51,7 @@ const (
 
 // ReportQuery chooses imaging reports of a patient.
 type ReportQuery struct {
+	// Patient is required.
 	Patient campus.PatientID
 	// From and To bound the clinically relevant time, [From, To); a zero time does not.
 	From, To time.Time
@@ -57,9 +69,10 @@ type ReportQuery struct {
 // an error and never a shorter report. All statuses come and are stated. One that was
 // entered in error is not shown; if this client showed it before, it comes as Withdrawn.
 // An older version is never shown after a newer one: hospital.ErrStale when no newer can
-// be had. It may be asked across campuses; what two have of one number, status, time and
-// conclusion comes once. Of an Accession that no order has it is hospital.ErrNotFound, of another
-// patient's order hospital.ErrWrongPatient.
+// be had. It may be asked across campuses; what two have of one number, status, time,
+// conclusion and results comes once, and the latest is first of each campus only: sort what
+// comes before the first is taken for the latest. Of an Accession that no order has it is
+// hospital.ErrNotFound, of another patient's order hospital.ErrWrongPatient.
 func (c *Client) Reports(ctx context.Context, q ReportQuery, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[*Report], error] {
 	chosen := report.Query{Patient: q.Patient, From: q.From, To: q.To, Section: q.Section, Codes: q.Codes}
 	if q.Accession != "" {
@@ -96,7 +109,7 @@ func (c *Client) Report(ctx context.Context, number string, patient campus.Patie
 	return c.reports.Find(ctx, number, patient, opts...)
 }
 
-// Direction is an order in time.
+// Direction is an order in time, a bool; zero is [OldestFirst].
 type Direction = report.Direction
 
 // Directions.
@@ -105,14 +118,21 @@ const (
 	NewestFirst = report.NewestFirst
 )
 
-// Version is one version of a report: the Resource, without members and nil where it
-// was deleted or another patient's then; At, when the server stored it; Current, if it
-// is the latest; Withdrawn and Deleted.
+// Version is one version of a report.
+//
+//   - Resource (*r4.DiagnosticReport) is that version, without members; nil of a deletion and
+//     of a version that was another patient's; of one that was entered in error, only what
+//     names it.
+//   - At is when the server stored it (an instant, as text), "" when it does not say.
+//   - Current says that it is the latest; all others were superseded.
+//   - Withdrawn says that it was entered in error, or was another patient's.
+//   - Deleted says that the resource was deleted then.
 type Version = report.Version[*r4.DiagnosticReport]
 
 // ReportVersions (报告修改记录) yields the versions of a report: preliminary, final, amended,
 // corrected, withdrawn. hospital.ErrStale when the server knows only versions older
-// than one that was shown.
+// than one that was shown, hospital.ErrInvalidArgument for a report that no verb returned,
+// hospital.ErrUnexpectedAnswer for more than 1000 versions.
 func (c *Client) ReportVersions(ctx context.Context, report hospital.Found[*Report], d Direction, opts ...hospital.ReadOption) iter.Seq2[Version, error] {
 	return c.reports.Versions(ctx, report, d, opts...)
 }

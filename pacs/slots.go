@@ -11,28 +11,34 @@ import (
 	"github.com/hospital-go/hospital/internal/booking"
 )
 
-// Appointment is an imaging appointment and who answered with it.
+// Appointment is an imaging appointment, Resource (*r4.Appointment), and who answered with
+// it, Origin.
 type Appointment = booking.Booking
 
 // Schedules (设备排班) yields the schedules of a service whose planning horizon meets
 // [from, to); one without a horizon is not left out. service is a coding of
 // Schedule.serviceType, system and code, such as CT of DICOM's modalities or what the
 // department calls an examination. The device and the room are the schedule's actors.
+// hospital.ErrInvalidArgument unless service has both, and from is before to.
 func (c *Client) Schedules(ctx context.Context, service r4.Coding, from, to time.Time, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[*r4.Schedule], error] {
 	return c.desk.Schedules(ctx, service, from, to, opts...)
 }
 
 // FreeSlots (检查号源) yields the free slots of a schedule that start in [from, to). A
 // slot that has a serviceType of its own is for that and not for its schedule's. A slot
-// is free when it was read; Hold or Book decides.
+// is free when it was read; Hold or Book decides. hospital.ErrInvalidArgument for a schedule
+// that no verb returned, and unless from is before to.
 func (c *Client) FreeSlots(ctx context.Context, schedule hospital.Found[*r4.Schedule], from, to time.Time, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[*r4.Slot], error] {
 	return c.desk.FreeSlots(ctx, schedule, from, to, opts...)
 }
 
-// HoldRequest holds a slot for a patient: the hold's Number (at most 32 characters,
-// stored by the caller first), Patient, the Slot as FreeSlots returned it, and Until,
-// when the hold ends, at most 24 hours ahead. Where the server does not end holds,
-// [Client.ReleaseExpired] frees the slot.
+// HoldRequest holds a slot for a patient; all of it is required. Where the server does not
+// end holds, [Client.ReleaseExpired] frees the slot.
+//
+//   - Number names the hold; at most 32 characters, stored by the caller first.
+//   - Patient (campus.PatientID) is whom it is for.
+//   - Slot (hospital.Found[*r4.Slot]) as FreeSlots returned it.
+//   - Until (time.Time) is when the hold ends, at most 24 hours ahead.
 type HoldRequest = booking.HoldRequest
 
 // Hold (锁号) takes a free slot for a while: the Slot becomes busy-tentative and a
@@ -44,10 +50,11 @@ func (c *Client) Hold(ctx context.Context, r HoldRequest, opts ...hospital.Write
 
 // BookRequest books a slot for a patient's examination.
 type BookRequest struct {
-	// Number is the appointment's; at most 32 characters, stored by the caller first.
-	Number  string
+	// Number is the appointment's; at most 32 characters, stored by the caller first. Required.
+	Number string
+	// Patient whom it is for. Required.
 	Patient campus.PatientID
-	// Slot as FreeSlots returned it, or the one that was held.
+	// Slot as FreeSlots returned it, or the one that was held. Required.
 	Slot hospital.Found[*r4.Slot]
 	// Hold is the hold's number where the slot was held; empty books a free slot.
 	Hold string
@@ -72,8 +79,8 @@ func (c *Client) Book(ctx context.Context, r BookRequest, opts ...hospital.Write
 	return c.desk.BookFor(ctx, b, r.Order, opts...)
 }
 
-// BookingRefusal is why a booking was refused by the hospital's rules. It stands in
-// hospital.Error.Reason beside hospital.ErrRefused.
+// BookingRefusal is why a booking was refused by the hospital's rules, a string. It stands
+// in hospital.Error.Reason beside hospital.ErrRefused.
 type BookingRefusal = booking.Refusal
 
 // Refusals of [Client.Book], by the codes quota-exceeded, not-released and blacklisted of
@@ -106,15 +113,20 @@ func (c *Client) Cancel(ctx context.Context, number string, patient campus.Patie
 }
 
 // ReleaseExpired (释放过期锁号) frees the slots of a schedule in [from, to) whose hold has
-// ended, for hospitals whose server does not. It returns how many it freed and goes on
-// after a slot that somebody changed meanwhile.
+// ended, for hospitals whose server does not. It returns how many it freed, before an error
+// too, and goes on after a slot that somebody changed meanwhile. hospital.ErrInvalidArgument
+// for a schedule that no verb returned, and unless from is before to.
 func (c *Client) ReleaseExpired(ctx context.Context, schedule hospital.Found[*r4.Schedule], from, to time.Time, opts ...hospital.Option) (int, error) {
 	return c.desk.ReleaseExpired(ctx, schedule, from, to, opts...)
 }
 
-// RescheduleRequest moves an appointment to another slot: its Number, which it keeps,
-// Patient, From, the slot the caller believes it has (if it was moved elsewhere
-// meanwhile, nothing happens), and To as FreeSlots returned it.
+// RescheduleRequest moves an appointment to another slot; all of it is required.
+//
+//   - Number of the appointment, which it keeps.
+//   - Patient (campus.PatientID) is whom it is for.
+//   - From (hospital.Found[*r4.Slot]) is the slot the caller believes it has: if it was
+//     moved elsewhere meanwhile, nothing happens.
+//   - To (hospital.Found[*r4.Slot]) as FreeSlots returned it.
 type RescheduleRequest = booking.RescheduleRequest
 
 // Reschedule (检查改期) moves an appointment: the new Slot busy, the old one free, the

@@ -27,7 +27,7 @@ func TestExpiredHoldsAreFreed(t *testing.T) {
 			Number: hospital.NewNumber(), Patient: demo.Patients[0], Slot: before[0], Until: time.Now().Add(time.Minute),
 		})
 		require.NoError(t, err)
-		time.Sleep(time.Hour)
+		time.Sleep(time.Hour) //nolint:forbidigo // virtual
 		require.Len(t, freeSlots(t.Context(), images, demo), len(before)-1, "the hold ended and the slot is still taken")
 		for schedule, err := range images.Schedules(t.Context(), ct, demo.Start, demo.End) {
 			require.NoError(t, err)

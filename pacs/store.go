@@ -17,15 +17,17 @@ import (
 // File is a DICOM file to be stored. Its bytes are sent as they are, read while they are
 // sent.
 type File struct {
-	// Size in bytes; zero or negative when it is not known. Where all are known the request says
-	// how long it is.
+	// Size in bytes; zero or negative when it is not known. Where all are known the request
+	// says how long it is. A file of unknown size goes alone.
 	Size int64
 	// Open opens the file at its beginning. It is called several times: to read the head,
-	// to send the file, to send it again.
+	// to send the file, to send it again, to compare it. Each call returns a reader of its
+	// own, because an earlier one may still be read by another goroutine: Open must be safe
+	// for concurrent use, and must not seek in one shared file. Required.
 	Open func() (io.ReadCloser, error)
 }
 
-// Path is the file of that name. Its size is what it is now.
+// Path is the file of that name. Its size is what it is now. The error is that of os.Stat.
 func Path(name string) (File, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -39,7 +41,7 @@ func Bytes(data []byte) File {
 	return File{Size: int64(len(data)), Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }}
 }
 
-// Reader is a file that can be read once. size may be negative. When the request that
+// Reader is a file that can be read once; size is as File.Size. When the request that
 // sends it is lost it cannot be sent again, and Upload.Verify has nothing to compare
 // with: then the file fails with hospital.ErrInvalidArgument.
 func Reader(r io.Reader, size int64) File {

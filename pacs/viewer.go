@@ -34,7 +34,8 @@ func WithViewers(templates map[campus.DataCenterID]string) Option {
 }
 
 // WithViewerToken says where the token of a link comes from: short-lived, for this
-// study only. It is called once per link; its error fails the link.
+// study only. f is called once per link, possibly in several goroutines at once; its error
+// fails the link with hospital.ErrNoToken, and its text is not shown.
 func WithViewerToken(f func(ctx context.Context, study string) (string, error)) Option {
 	return func(c *Client) { c.viewer.token = f }
 }
@@ -64,7 +65,8 @@ func (l Link) LogValue() slog.Value { return slog.StringValue(l.String()) }
 
 // ViewerLink (影像浏览链接) makes a link to a study in the viewer of a data centre whose
 // archive is well: that of the campus first, then its peers, as calls go too. Nothing is
-// sent. hospital.ErrInvalidArgument when no viewer is configured for any of them.
+// sent. hospital.ErrInvalidArgument when no viewer is configured for any of them,
+// hospital.ErrNoToken when no token could be had.
 func (c *Client) ViewerLink(ctx context.Context, study string, opts ...hospital.ReadOption) (Link, error) {
 	return hospital.Read(ctx, c.client, op("ViewerLink", hospital.Quick), func(ctx context.Context, _ *fhir.Client) (Link, error) {
 		if err := checkUIDs(study, "", ""); err != nil {
