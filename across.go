@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/fhir"
@@ -110,6 +111,8 @@ type fan[T any] struct {
 	ask     Ask[T]
 	opts    []ReadOption
 	missing *PartialError // guarded by the goroutine that runs run
+
+	panicked atomic.Pointer[any] // by a verb or a callback
 }
 
 // maxFan bounds how many campuses are asked at once.
@@ -128,12 +131,18 @@ func (f *fan[T]) run(ctx context.Context, targets []target, key func(T) string, 
 	var asking sync.WaitGroup
 	for _, t := range targets {
 		asking.Go(func() {
+			defer func() {
+				if p := recover(); p != nil { // the caller's loop panics instead
+					f.panicked.CompareAndSwap(nil, &p)
+					cancel()
+				}
+			}()
 			select {
 			case places <- struct{}{}:
 				f.one(ctx, t, pieces)
 				<-places
 			case <-ctx.Done():
-				f.hand(ctx, pieces, piece[T]{from: t.campus, err: wrap(Because(codeOf(ctx.Err()), ctx.Err()), &call{op: f.op, campus: t.campus})})
+				f.hand(ctx, pieces, f.outOfTime(ctx, t))
 			}
 		})
 	}
@@ -144,6 +153,9 @@ func (f *fan[T]) run(ctx context.Context, targets []target, key func(T) string, 
 	defer func() { // also when the loop is left, or panics
 		cancel()
 		for range pieces { // until nobody asks any more
+		}
+		if p := f.panicked.Load(); p != nil {
+			panic(*p)
 		}
 	}()
 	f.merge(pieces, key, yield)
@@ -191,11 +203,19 @@ func (f *fan[T]) one(ctx context.Context, t target, pieces chan<- piece[T]) {
 				break
 			}
 			shown = true
-			if !f.hand(ctx, pieces, piece[T]{t.campus, item, err}) || err != nil {
+			if !f.hand(ctx, pieces, piece[T]{t.campus, item, err}) {
+				f.hand(ctx, pieces, f.outOfTime(ctx, t)) // what was not handed on is missing
+				return
+			}
+			if err != nil {
 				return
 			}
 		}
 	}
+}
+
+func (f *fan[T]) outOfTime(ctx context.Context, t target) piece[T] {
+	return piece[T]{from: t.campus, err: wrap(Because(codeOf(ctx.Err()), ctx.Err()), &call{op: f.op, campus: t.campus})}
 }
 
 // hand passes a piece on unless nobody wants it any more.

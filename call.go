@@ -116,9 +116,11 @@ type Step[T any] func(ctx context.Context, f *fhir.Client) (T, error)
 // find decides whenever send alone cannot: after any error once a write has
 // reached a server or may have, and after a conflict, which a repetition of what
 // already happened meets too. When find sees nothing and the lost request can no
-// longer be running (campus.Contract.ServerTimeout), send runs once more; when it
-// may still be running at the deadline, the error is [ErrOutcomeUnknown] and its
-// Resolve asks find later. number names the act: of two calls at once with one
+// longer be running (campus.Contract.ServerTimeout), send runs once more, or up to
+// three times more where a gateway's page is all that came back. After the last of
+// them the error is [ErrUnavailable], or [ErrOutcomeUnknown] of an act without a
+// number, which may have several parts. When a lost request may still be running at the
+// deadline, it is [ErrOutcomeUnknown] and its Resolve asks find later. number names the act: of two calls at once with one
 // number in this process the second waits for the first and looks, as does, for an
 // hour, one that repeats a lost one; what is declared [Unsafe] is looked for before
 // it is ever sent. It may be empty for an act that has none.
@@ -151,8 +153,15 @@ func Write[T any](ctx context.Context, c *Client, op Op, number string, send, fi
 	}
 	end, always := whole(end)
 	defer always(ErrOutcomeUnknown)
+	told := false
+	defer func() {
+		if !told { // it panicked, and what it sent may be running
+			c.lost.note(op, number, lostWrite{at: later(w.settledAt, time.Now().Add(c.longestRun(op.System))), in: call.lostIn})
+		}
+	}()
 	v, err := w.run(limited)
 	err = end(err)
+	told = true
 	if w.name(err) {
 		c.lost.note(op, number, lostWrite{at: w.settledAt, in: call.lostIn})
 	} else {
@@ -182,8 +191,15 @@ func Resolve[T any](ctx context.Context, c *Client, op Op, number string, find S
 	end, always := whole(end)
 	defer always(ErrOutcomeUnknown)
 	w := &write[T]{client: c, f: f, call: call, number: number, find: find}
+	leave, _ := c.lost.enter(ctx, op, number) // a call of this number may still send
 	w.settledAt = time.Now().Add(c.longestRun(op.System))
-	v, _, err := w.confirm(ctx, ErrNotFound)
+	var v T
+	err := error(ErrOutcomeUnknown)
+	if leave != nil {
+		leave()
+		_, call.lostIn = c.lost.until(op, number)
+		v, _, err = w.confirm(ctx, ErrNotFound)
+	}
 	if err = end(err); err != nil {
 		w.name(err)
 		return none, err
@@ -224,13 +240,17 @@ type write[T any] struct {
 	settledAt  time.Time // zero: nothing of unknown outcome was sent
 }
 
-// sends bounds how often send runs: once, and again each time that a lost request has
-// surely ended and done nothing. A server that restarts may lose several.
+// sends bounds how often send runs: twice, or as often as this where gateways answer with
+// pages, as while a server restarts. Each time the request before has surely ended and
+// done nothing.
 const sends = 4
 
 func (w *write[T]) run(ctx context.Context) (T, error) {
 	if w.call.op.Repeat == Unsafe && w.number != "" { // nothing but a look stops a repetition of what was done
 		if v, err := w.find(ctx, w.f); !absent(err) {
+			if !w.settledAt.IsZero() { // an earlier call of this number may be running, and nobody could look
+				err = w.unlessFound(err)
+			}
 			return v, err
 		}
 	}
@@ -241,7 +261,7 @@ func (w *write[T]) run(ctx context.Context) (T, error) {
 			return v, err
 		}
 	}
-	for range sends {
+	for n := 1; n <= 2 || (n <= sends && w.call.metAPage()); n++ {
 		v, err = w.send(ctx, w.f)
 		if err == nil || !w.undecided(err) {
 			return v, err
@@ -252,6 +272,9 @@ func (w *write[T]) run(ctx context.Context) (T, error) {
 		}
 		w.settledAt = time.Time{} // what was lost surely did not happen
 		w.call.neverRan()
+	}
+	if w.number == "" { // an act of parts, such as a batch of images, may be there in part
+		return v, err
 	}
 	return v, w.notExecuted(err)
 }
@@ -272,7 +295,7 @@ func (w *write[T]) undecided(err error) bool {
 	w.settledAt = later(w.settledAt, settledAt)
 	unknown := codeOf(err) == ErrOutcomeUnknown
 	if unknown && settledAt.IsZero() { // sent by other means than f
-		w.settledAt = later(w.settledAt, time.Now().Add(campus.DefaultServerTimeout))
+		w.settledAt = later(w.settledAt, time.Now().Add(max(campus.DefaultServerTimeout, w.client.longestRun(w.call.op.System))))
 	}
 	return wrote || unknown || codeOf(err) == ErrConflict
 }
@@ -310,8 +333,12 @@ func (w *write[T]) unlessFound(err error) error {
 		return nil
 	}
 	switch codeOf(err) {
-	case ErrNumberReused, ErrConflict, ErrIdentityMismatch, ErrAmbiguousPatient, ErrWrongPatient:
+	case ErrNumberReused, ErrConflict, ErrIdentityMismatch, ErrWrongPatient:
 		return err
+	case ErrAmbiguousPatient: // says whose the act is as little as that it is not there, where its Number does not name the patient
+		if w.settledAt.IsZero() || w.call.namesPatient(w.number) {
+			return err
+		}
 	default:
 	}
 	w.settledAt = later(w.settledAt, time.Now())
@@ -349,6 +376,9 @@ func (w *write[T]) resolve(e *Error) func(ctx context.Context) (bool, error) {
 // look asks what became of the act, at a time of its own.
 func (w *write[T]) look(ctx context.Context, e *Error, settledAt time.Time) (bool, error) {
 	asked := time.Now()
+	if w.client.lost.underWay(w.call.op, w.number) { // by another call, which may still send
+		settledAt = later(settledAt, asked.Add(w.client.longestRun(w.call.op.System)))
+	}
 	_, err := w.find(context.WithValue(ctx, callKey{}, w.call), w.f)
 	switch {
 	case err == nil:

@@ -59,6 +59,12 @@ func (l *lostWrites) enter(ctx context.Context, op Op, number string) (leave fun
 	}
 }
 
+func (l *lostWrites) underWay(op Op, number string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.busy[lostKey(op, number)] != nil
+}
+
 func (l *lostWrites) until(op Op, number string) (time.Time, storeEpoch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -203,6 +203,13 @@ func (c *call) failed() *failover.Error {
 	return c.lost
 }
 
+// metAPage: it was lost to a gateway's page, as while a server restarts; who answers 5xx
+// is not asked again and again.
+func (c *call) metAPage() bool {
+	lost := c.failed()
+	return lost != nil && lost.Fault == failover.FaultForeign
+}
+
 // heard remembers who answered.
 func (c *call) heard(resp *http.Response) {
 	o := failover.OriginOf(resp)
@@ -223,6 +230,13 @@ func (c *call) written() (wrote bool, settledAt time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.wrote, c.settledAt
+}
+
+// namesPatient: the act is the patient's record itself.
+func (c *call) namesPatient(number string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.patients, func(p campus.PatientID) bool { return p.Issuer+"|"+p.Value == number })
 }
 
 type callKey struct{}

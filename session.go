@@ -26,9 +26,19 @@ func (s *sessions) wrote(system campus.SystemID, resp *http.Response, err error)
 	switch {
 	case err == nil:
 		o := failover.OriginOf(resp)
-		s.last.Store(written{system, storeEpoch{o.Store, o.Epoch}}, at)
+		s.note(written{system, storeEpoch{o.Store, o.Epoch}}, at)
 	case errors.As(err, &lost) && lost.Outcome == failover.Unknown:
-		s.last.Store(written{system, storeEpoch{lost.Store, lost.Epoch}}, later(at, lost.SettledAt))
+		s.note(written{system, storeEpoch{lost.Store, lost.Epoch}}, later(at, lost.SettledAt))
+	}
+}
+
+// note never goes back: what was lost may come after what went well.
+func (s *sessions) note(w written, at time.Time) {
+	for {
+		last, known := s.last.LoadOrStore(w, at)
+		if !known || !at.After(last.(time.Time)) || s.last.CompareAndSwap(w, last, at) { //nolint:forcetypeassert // nothing else is stored
+			return
+		}
 	}
 }
 
@@ -40,13 +50,7 @@ func (s *sessions) saw(o Origin, at time.Time) {
 	if now := time.Now(); at.After(now) { // by a clock that is ahead
 		at = now
 	}
-	key := written{o.System, storeEpoch{o.Store, o.Epoch}}
-	for {
-		last, known := s.last.LoadOrStore(key, at)
-		if !known || !last.(time.Time).Before(at) || s.last.CompareAndSwap(key, last, at) { //nolint:forcetypeassert // nothing else is stored
-			return
-		}
-	}
+	s.note(written{o.System, storeEpoch{o.Store, o.Epoch}}, at)
 }
 
 // Saw notes that a caller was shown what the store of origin took at a time, by the

@@ -53,10 +53,13 @@ type flight struct {
 // whose body is a stream is given back when that is closed.
 func (r *run) fly(f *flight) (*http.Response, Verdict) {
 	f.start, f.end = time.Now(), func() {}
-	handed := false
+	handed, back := false, false
 	defer func() { // also when a hook or a credential panics
 		if !handed {
 			f.leave()
+		}
+		if !back {
+			r.client.keeper.release(f.site, classOf(r.call.Kind), f.ticket)
 		}
 	}()
 	header := r.req.Header.Clone()
@@ -67,6 +70,7 @@ func (r *run) fly(f *flight) (*http.Response, Verdict) {
 		f.ctx = hook(f.ctx, f.attempt, header)
 	}
 	resp, v := r.send(f, header)
+	back = true
 	if r.call.MaxBody == 0 && resp != nil {
 		handed = true
 		resp.Body = &endBody{ReadCloser: resp.Body, end: f.leave}

@@ -74,7 +74,7 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 		if n > int64(MaxRetryAfter/time.Second) {
 			return MaxRetryAfter
 		}
-		return max(0, time.Duration(n)*time.Second)
+		return time.Duration(max(0, n)) * time.Second
 	}
 	at, err := http.ParseTime(text)
 	if err != nil {

@@ -38,7 +38,12 @@ func (r *run) finish(f *flight, resp *http.Response, v Verdict) (*http.Response,
 	if resp != nil {
 		err.RetryAfter = retryAfter(resp.Header, now)
 		if v.Fault == FaultOverload && err.RetryAfter > 0 {
-			f.site.pausedUntil(now.Add(err.RetryAfter).Sub(r.client.keeper.start))
+			until := now.Add(err.RetryAfter).Sub(r.client.keeper.start)
+			if status == http.StatusTooManyRequests {
+				f.site.pausedUntil(until, classOf(r.call.Kind))
+			} else {
+				f.site.pausedUntil(until)
+			}
 		}
 	}
 	if r.call.Kind == campus.Write && f.site.endpoint.StoreOf().RolePath != "" { // the role may have moved

@@ -63,7 +63,7 @@ func (r *run) replan() {
 
 // enter takes a place at s, or notes why there is none.
 func (r *run) enter(s *site, look *search, now time.Time) *flight {
-	if left := s.paused(now.Sub(r.client.keeper.start)); left > 0 && !(r.harmless(s.endpoint.Contract) && s.knock(now.Sub(r.client.keeper.start))) {
+	if left := s.paused(classOf(r.call.Kind), now.Sub(r.client.keeper.start)); left > 0 && !(r.harmless(s.endpoint.Contract) && s.knock(now.Sub(r.client.keeper.start))) {
 		if look.quiet == 0 || left < look.quiet {
 			look.quiet = left
 		}
@@ -100,12 +100,16 @@ func (r *run) giveBack(f *flight) {
 	r.client.keeper.release(f.site, classOf(r.call.Kind), f.ticket)
 }
 
-// lease is how long a canary may take.
+// lease is how long a canary may take; its credentials take their own time.
 func (r *run) lease() time.Duration {
+	lease := 2 * r.call.timeout()
 	if r.call.AttemptTimeout > 0 {
-		return 2 * r.call.AttemptTimeout
+		lease = 2 * r.call.AttemptTimeout
 	}
-	return 2 * r.call.timeout()
+	if r.client.options.Authorize != nil {
+		lease += min(r.call.timeout(), DefaultTimeout)
+	}
+	return lease
 }
 
 // hold waits a little where that may help: nobody knows yet who is back, or who

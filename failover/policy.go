@@ -199,7 +199,7 @@ func (r *run) rank(s *site, now time.Time) int {
 		return rankDrained
 	case s.out():
 		return rankGone
-	case s.paused(now.Sub(r.client.keeper.start)) > 0:
+	case s.paused(classOf(r.call.Kind), now.Sub(r.client.keeper.start)) > 0:
 		return rankPaused
 	case state == Ejected:
 		return lastResort

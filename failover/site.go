@@ -54,10 +54,10 @@ type door struct {
 	balancer atomic.Bool                // its health path said so
 	moving   atomic.Pointer[time.Timer] // what moves its reads when it is drained
 	role     atomic.Uint32
-	pause    atomic.Int64 // since the client's start: the server asked for silence until then
-	knocked  atomic.Int64 // when somebody tried all the same
-	probing  atomic.Bool  // a goroutine probes until it is healthy
-	asking   atomic.Bool  // one probe is out to settle a doubt
+	pause    [classes]atomic.Int64 // since the client's start: the server asked for silence until then
+	knocked  atomic.Int64          // when somebody tried all the same
+	probing  atomic.Bool           // a goroutine probes until it is healthy
+	asking   atomic.Bool           // one probe is out to settle a doubt
 	healthQ  inquiry
 	roleQ    inquiry
 
@@ -179,16 +179,18 @@ func (s *site) transport(call *Call, n int) http.RoundTripper {
 }
 
 // paused is for how long the server has asked for silence, from at on.
-func (d *door) paused(at time.Duration) time.Duration {
-	return max(0, time.Duration(d.pause.Load())-at)
+func (d *door) paused(c class, at time.Duration) time.Duration {
+	return max(0, time.Duration(d.pause[c].Load())-at)
 }
 
-// pausedUntil remembers the latest wish for silence.
-func (d *door) pausedUntil(at time.Duration) {
-	for {
-		old := d.pause.Load()
-		if old >= int64(at) || d.pause.CompareAndSwap(old, int64(at)) {
-			return
+// pausedUntil remembers the latest wish for silence: a 429 rations what was asked, and
+// says nothing of the other class.
+func (d *door) pausedUntil(at time.Duration, of ...class) {
+	if len(of) == 0 {
+		of = []class{reads, writes}
+	}
+	for _, c := range of {
+		for old := d.pause[c].Load(); old < int64(at) && !d.pause[c].CompareAndSwap(old, int64(at)); old = d.pause[c].Load() {
 		}
 	}
 }

@@ -61,7 +61,7 @@ func (c *Client) statusOf(s *site, now time.Time) EndpointStatus {
 		st.StoreDown = s.store.downSince
 	}
 	st.ClockOffset, st.ClockKnown = s.clock.offset()
-	if left := s.paused(now.Sub(c.keeper.start)); left > 0 {
+	if left := max(s.paused(reads, now.Sub(c.keeper.start)), s.paused(writes, now.Sub(c.keeper.start))); left > 0 {
 		st.PausedUntil = now.Add(left)
 	}
 	return st

@@ -145,7 +145,9 @@ func (r *run) feed(ctx context.Context, f *flight, req *http.Request) (fed conte
 	ctx, cancel := context.WithCancelCause(ctx)
 	u := &upload{ReadCloser: req.Body, stall: r.call.stall(), answer: r.call.AttemptTimeout, giveUp: cancel}
 	u.timer = time.AfterFunc(r.call.timeout(), func() { cancel(ErrStalled) })
+	left := context.AfterFunc(ctx, func() { _ = u.Close() }) // net/http waits for a source that blocks, and only then for its context
 	f.end = func() {
+		left()
 		u.rest()
 		cancel(nil)
 	}

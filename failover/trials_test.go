@@ -1,8 +1,10 @@
 package failover_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,5 +46,82 @@ func TestDoubtedTrialsMakeRoom(t *testing.T) {
 		_, err := p.do(t, write(failover.Guarded))
 		require.NoError(t, err)
 		assert.Zero(t, time.Since(start))
+	})
+}
+
+// A hook or a credential that panics leaves nothing taken: of eight calls that did,
+// none keeps a returning endpoint's room.
+func TestPanicGivesTrialsBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		panics := false
+		p := newPair(t, setup{options: func(o *failover.Options) {
+			o.Authorize = func(context.Context, *campus.Endpoint, *http.Request) error {
+				if panics {
+					panic("a bug of the program's")
+				}
+				return nil
+			}
+		}})
+		p.stop("dc-a")
+		p.stop("dc-b")
+		for range 5 {
+			_, _ = p.do(t, read())
+		}
+		require.Equal(t, failover.Ejected, p.client.Status()[0].Read)
+		p.start(t, "dc-a")
+		for p.client.Status()[0].Read == failover.Ejected {
+			time.Sleep(time.Second) //nolint:forbidigo // synctest bubble
+		}
+		panics = true
+		for range 8 {
+			func() {
+				defer func() { _ = recover() }()
+				_, _ = p.do(t, read())
+			}()
+		}
+		panics = false
+		_, err := p.do(t, read())
+		require.NoError(t, err)
+	})
+}
+
+// A slow token server is not the endpoint's fault, of a returning one neither.
+func TestSlowCredentialsEjectNoCanary(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		slow := time.Duration(0)
+		p := newPair(t, setup{options: func(o *failover.Options) {
+			o.Authorize = func(ctx context.Context, e *campus.Endpoint, _ *http.Request) error {
+				if e.DataCenter == "dc-a" {
+					select {
+					case <-time.After(slow):
+					case <-ctx.Done():
+						return ctx.Err()
+					}
+				}
+				return nil
+			}
+		}})
+		p.stop("dc-a")
+		for range 5 {
+			_, err := p.do(t, read())
+			require.NoError(t, err)
+		}
+		time.Sleep(5 * time.Second) //nolint:forbidigo // synctest bubble: probes fail
+		require.Equal(t, failover.Ejected, p.client.Status()[0].Read)
+		p.start(t, "dc-a")
+		for p.client.Status()[0].Read == failover.Ejected {
+			time.Sleep(time.Second) //nolint:forbidigo // synctest bubble
+		}
+		require.Equal(t, failover.Returning, p.client.Status()[0].Read)
+		slow = 4500 * time.Millisecond
+		var canary sync.WaitGroup
+		canary.Go(func() { _, err := p.do(t, read()); assert.NoError(t, err) })
+		time.Sleep(4200 * time.Millisecond) //nolint:forbidigo // synctest bubble
+		_, err := p.do(t, read())
+		require.NoError(t, err)
+		canary.Wait()
+		assert.NotEqual(t, failover.Ejected, p.client.Status()[0].Read, "%v", p.events)
 	})
 }

@@ -31,10 +31,15 @@ func (b *batching) run(ctx context.Context) (hospital.Origin, error) {
 	b.store.Repeat = hospital.Guarded
 	origin, err := hospital.Write(ctx, b.client.client, b.store, "", b.send, b.find, b.opts...)
 	var lost *hospital.Error
-	if errors.As(err, &lost) && errors.Is(err, hospital.ErrUnavailable) && b.storedSome() {
-		lost.Code = hospital.ErrOutcomeUnknown // of the rest nothing was executed, but not of all
+	if errors.As(err, &lost) && claimsNothing(err) && b.storedSome() {
+		lost.Code = hospital.ErrOutcomeUnknown // that is so of the rest only
 	}
 	return origin, err
+}
+
+// claimsNothing: does the error say that nothing was executed?
+func claimsNothing(err error) bool {
+	return errors.Is(err, hospital.ErrUnavailable) || slices.Contains([]hospital.Code{hospital.ErrBusy, hospital.ErrDeadline, hospital.ErrCanceled}, hospital.CodeOf(err))
 }
 
 // storedSome: did this call bring an instance to the archive?

@@ -3,7 +3,7 @@ package pacs_test
 import (
 	"testing"
 
-	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/hospital-go/hospital"
 	"github.com/hospital-go/hospital/campus"
@@ -26,9 +26,9 @@ func TestOneStudyOfTwoPeople(t *testing.T) {
 			for uid, patient := range map[string]campus.PatientID{"1.2.3.8": {Issuer: fakes.IssuerHankou, Value: "ZY010101"}, "1.2.3.9": second} {
 				hosp.AddStudy("pacs", fakes.Study{UID: "1.2.3", Patient: patient, Series: []fakes.Series{{UID: uid, Modality: "CT"}}})
 			}
-			assert.ErrorIs(t, errorOf(c.Series(t.Context(), "1.2.3")), hospital.ErrUnexpectedAnswer)
-			assert.ErrorIs(t, errorOf(c.Instances(t.Context(), "1.2.3", "")), hospital.ErrUnexpectedAnswer)
-			assert.ErrorIs(t, errorOf(c.Retrieve(t.Context(), pacs.Retrieval{Study: "1.2.3"})), hospital.ErrUnexpectedAnswer)
+			require.ErrorIs(t, errorOf(c.Series(t.Context(), "1.2.3")), hospital.ErrUnexpectedAnswer)
+			require.ErrorIs(t, errorOf(c.Instances(t.Context(), "1.2.3", "")), hospital.ErrUnexpectedAnswer)
+			require.ErrorIs(t, errorOf(c.Retrieve(t.Context(), pacs.Retrieval{Study: "1.2.3"})), hospital.ErrUnexpectedAnswer)
 		})
 	}
 }

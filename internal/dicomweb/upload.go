@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"sync/atomic"
 )
 
 // Source is one file to be sent.
@@ -67,21 +69,24 @@ type uploading struct {
 	upload *Upload
 	next   int    // the file that is opened next
 	text   string // what stands between files and has not been read yet
-	file   io.ReadCloser
-	left   int64 // of file, negative when not known
+	left   int64  // of file, negative when not known
 	ended  bool
+
+	file   atomic.Pointer[io.ReadCloser] // net/http closes a body that is being read
+	closed atomic.Bool
 }
 
 // Read reads.
 func (b *uploading) Read(p []byte) (int, error) {
 	for {
+		file := b.file.Load()
 		switch {
 		case b.text != "":
 			n := copy(p, b.text)
 			b.text = b.text[n:]
 			return n, nil
-		case b.file != nil:
-			n, err := b.file.Read(p)
+		case file != nil:
+			n, err := (*file).Read(p)
 			if err = b.count(n, err); n > 0 || err != nil {
 				return n, err
 			}
@@ -105,9 +110,14 @@ func (b *uploading) count(n int, err error) error {
 	case !errors.Is(err, io.EOF):
 		return err
 	}
-	file := b.file
-	b.file = nil
-	return file.Close()
+	return b.drop()
+}
+
+func (b *uploading) drop() error {
+	if file := b.file.Swap(nil); file != nil {
+		return (*file).Close()
+	}
+	return nil
 }
 
 // advance goes to the next file, or to the end.
@@ -121,7 +131,10 @@ func (b *uploading) advance() error {
 	if err != nil {
 		return fmt.Errorf("dicomweb: file %d cannot be read", b.next) // its name may be a person's
 	}
-	b.text, b.file, b.left = u.opening(b.next), file, u.sources[b.next].Size
+	b.text, b.left = u.opening(b.next), u.sources[b.next].Size
+	if b.file.Store(&file); b.closed.Load() {
+		return errors.Join(os.ErrClosed, b.drop())
+	}
 	if b.left < 0 {
 		b.left = -1
 	}
@@ -131,10 +144,6 @@ func (b *uploading) advance() error {
 
 // Close closes the file that is being read.
 func (b *uploading) Close() error {
-	if b.file == nil {
-		return nil
-	}
-	file := b.file
-	b.file = nil
-	return file.Close()
+	b.closed.Store(true)
+	return b.drop()
 }

@@ -1,0 +1,229 @@
+package hospital_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hospital-go/hospital"
+	"github.com/hospital-go/hospital/campus"
+	"github.com/hospital-go/hospital/failover"
+	"github.com/hospital-go/hospital/fakes"
+	"github.com/hospital-go/hospital/fhir"
+	"github.com/hospital-go/hospital/fhir/r4"
+	"github.com/hospital-go/hospital/his"
+)
+
+// Who repeats a lost write that no server can tell from another, and cannot look
+// either, still does not know; and a third repetition waits for the first.
+func TestRepeatedLostWriteWhileNobodyCanLook(t *testing.T) {
+	t.Parallel()
+	const run = 5 * time.Second
+	play(t, nil, func(s *stage) {
+		number := hospital.NewNumber()
+		s.hosp.Break(fakes.Rule{When: atHome, Do: fakes.Action{Delay: run - time.Second, Late: true}, Times: 1})
+		ctx, cancel := context.WithTimeout(s.t.Context(), 500*time.Millisecond)
+		defer cancel()
+		_, err := opaque(ctx, s.client, number)
+		require.ErrorIs(s.t, err, hospital.ErrOutcomeUnknown)
+
+		blind := s.hosp.Break(fakes.Rule{When: fakes.When{System: campus.HIS, Interaction: "search-type"}, Do: fakes.Action{Status: 500}})
+		_, err = opaque(s.t.Context(), s.client, number)
+		require.ErrorIs(s.t, err, hospital.ErrOutcomeUnknown, "the first is still running")
+		blind()
+		_, err = opaque(s.t.Context(), s.client, number)
+		require.NoError(s.t, err)
+		pass(10 * time.Second)
+		assert.Equal(s.t, 1, s.orders(number))
+	}, fakes.WithContract(campus.Contract{ServerTimeout: run}))
+}
+
+// The same after a crash: the process that is no more may have done it.
+func TestRepeatedWhileNobodyCanLook(t *testing.T) {
+	t.Parallel()
+	play(t, nil, func(s *stage) {
+		s.hosp.Break(fakes.Rule{When: fakes.When{System: campus.HIS, Interaction: "search-type"}, Do: fakes.Action{Status: 500}})
+		number := hospital.NewNumber()
+		_, err := hospital.Write(s.t.Context(), s.client, opaqueOp, number, func(ctx context.Context, f *fhir.Client) (hospital.Origin, error) {
+			_, resp, err := fhir.Create(ctx, f, serviceRequest(number))
+			return hospital.OriginOf(resp), err
+		}, findOrder(number), hospital.Repeated())
+		require.ErrorIs(s.t, err, hospital.ErrOutcomeUnknown)
+	})
+}
+
+// What was sent by other means than f may run for as long as the servers' contract
+// says, which is longer than the default.
+func TestUnknownByOtherMeansRunsAsDeclared(t *testing.T) {
+	t.Parallel()
+	const run = 2 * time.Minute
+	settle := opaqueOp
+	settle.Class = hospital.Settle
+	play(t, nil, func(s *stage) {
+		number := hospital.NewNumber()
+		s.hosp.Break(fakes.Rule{When: atHome, Do: fakes.Action{Delay: 50 * time.Second, Late: true}, Times: 1})
+		sent := 0
+		_, err := hospital.Write(s.t.Context(), s.client, settle, number, func(ctx context.Context, _ *fhir.Client) (hospital.Origin, error) {
+			sent++
+			_, resp, err := fhir.Create(ctx, s.client.FHIR(campus.HIS), serviceRequest(number)) // 20 s
+			return hospital.OriginOf(resp), err
+		}, findOrder(number))
+		pass(3 * time.Minute)
+		require.NoError(s.t, err)
+		assert.Equal(s.t, 1, sent)
+		assert.Equal(s.t, 1, s.orders(number))
+	}, fakes.WithContract(campus.Contract{ServerTimeout: run}))
+}
+
+// A hook that panics after a write was lost, and a program that goes on: the next call
+// with the Number knows that one may be running.
+func TestPanicForgetsNoLostWrite(t *testing.T) {
+	t.Parallel()
+	const run = 5 * time.Second
+	panics := false
+	play(t, func(cfg *hospital.Config) {
+		observe := cfg.OnAttempt
+		cfg.OnAttempt = func(a failover.Attempt, r failover.Result) {
+			observe(a, r)
+			if panics && a.Method == http.MethodPost && a.Call.Template == "create ServiceRequest" {
+				panics = false
+				panic("a bug of the program's")
+			}
+		}
+	}, func(s *stage) {
+		number := hospital.NewNumber()
+		s.hosp.Break(fakes.Rule{When: atHome, Do: fakes.Action{Delay: run - time.Second, Late: true}, Times: 1})
+		func() {
+			defer func() { assert.NotNil(s.t, recover()) }()
+			ctx, cancel := context.WithTimeout(s.t.Context(), 500*time.Millisecond)
+			defer cancel()
+			panics = true
+			_, _ = opaque(ctx, s.client, number)
+		}()
+		_, err := opaque(s.t.Context(), s.client, number)
+		require.NoError(s.t, err)
+		pass(10 * time.Second)
+		assert.Equal(s.t, 1, s.orders(number))
+	}, fakes.WithContract(campus.Contract{ServerTimeout: run}))
+}
+
+// One desk asks what became of a Number while a call with it is still under way, and
+// may send once more: that it did not happen is not the last word.
+func TestResolveWhileAnotherCallMaySend(t *testing.T) {
+	t.Parallel()
+	const run = 3 * time.Second
+	play(t, nil, func(s *stage) {
+		number := hospital.NewNumber()
+		s.hosp.Break(fakes.Rule{When: fakes.When{System: campus.HIS, Interaction: "create"}, Do: fakes.Action{ResetBefore: true}, Times: 1})
+		s.hosp.Break(fakes.Rule{When: fakes.When{System: campus.HIS, Interaction: "create"}, Do: fakes.Action{Delay: 2 * time.Second}})
+		first := make(chan error, 1)
+		go func() {
+			_, err := opaque(s.t.Context(), s.client, number)
+			first <- err
+		}()
+		pass(100 * time.Millisecond)
+		ctx, cancel := context.WithTimeout(s.t.Context(), 500*time.Millisecond)
+		defer cancel()
+		_, err := opaque(ctx, s.client, number) // an impatient second click
+		var e *hospital.Error
+		require.ErrorAs(s.t, err, &e)
+		require.Equal(s.t, hospital.ErrOutcomeUnknown, e.Code)
+		pass(e.RetryAfter)
+		happened, err := e.Resolve(s.t.Context())
+		require.NoError(s.t, <-first)
+		require.Equal(s.t, 1, s.orders(number))
+		if err == nil {
+			assert.True(s.t, happened, "it was said that it did not, and no longer can")
+		}
+	}, fakes.WithContract(campus.Contract{ServerTimeout: run}))
+}
+
+// Resolve is as careful as Write: that another store knows nothing of a lost write
+// says nothing.
+func TestResolveIsNotAnsweredByAnotherStore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		town, docs := newTokenTown(t), &documents{text: townDocument(1, "dc-a", 1, "")}
+		town.valid["x"] = true
+		cfg := hospital.Config{Source: docs, SourceEvery: 10 * time.Millisecond, Dial: town.config(nil).Dial}
+		cfg.Credentials = map[campus.SystemID]hospital.Credential{campus.HIS: hospital.BearerToken("x")}
+		require.NoError(t, cfg.Fetch(t.Context()))
+		client, err := hospital.New(cfg)
+		require.NoError(t, err)
+		defer client.Close() //nolint:errcheck // it never fails
+		op := hospital.Op{Name: "test.Order", System: campus.HIS, Class: hospital.Settle}
+		find := func(ctx context.Context, f *fhir.Client) (int, error) {
+			_, _, err := fhir.Read[*r4.Patient](ctx, f, "absent")
+			return 0, err
+		}
+		hurried, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = hospital.Write(hurried, client, op, "N1", func(ctx context.Context, f *fhir.Client) (int, error) {
+			town.mu.Lock()
+			town.lose = true
+			town.mu.Unlock()
+			_, _, err := fhir.Create(ctx, f, &r4.Patient{})
+			return 0, err
+		}, find)
+		require.ErrorIs(t, err, hospital.ErrOutcomeUnknown)
+		other := strings.ReplaceAll(townDocument(2, "dc-a", 1, ""), "stores: [{id: his, epoch: 1}]", "stores: [{id: other}]")
+		docs.set(strings.ReplaceAll(other, "store: his", "store: other"), nil)
+		time.Sleep(50 * time.Millisecond) //nolint:forbidigo // synctest bubble
+		_, err = hospital.Resolve(t.Context(), client, op, "N1", find)
+		require.ErrorIs(t, err, hospital.ErrOutcomeUnknown)
+	})
+}
+
+// A look that stumbles over two records of the patient has not seen what became of a
+// booking: that is unknown, and comes out once the records are merged.
+func TestLookThatCannotTellThePatient(t *testing.T) {
+	t.Parallel()
+	play(t, nil, func(s *stage) {
+		slot, patient, number := s.freeSlots(1)[0], s.hosp.Demo().Patients[0], hospital.NewNumber()
+		s.hosp.Break(fakes.Rule{When: fakes.When{System: campus.HIS, Interaction: "transaction"}, Do: fakes.Action{ResetAfter: true}, Times: 1})
+		s.hosp.Break(fakes.Rule{When: fakes.When{System: campus.HIS, Interaction: "search-type", Type: "Appointment", Skip: 1}, Do: fakes.Action{Delay: time.Second}})
+		booked := make(chan error, 1)
+		go func() {
+			_, err := s.desk.Book(s.t.Context(), his.BookRequest{Number: number, Patient: patient, Slot: slot})
+			booked <- err
+		}()
+		pass(500 * time.Millisecond) // it was lost, and is looked for
+		_, _, err := fhir.Create(s.t.Context(), s.client.FHIR(campus.HIS), &r4.Patient{Identifier: []r4.Identifier{{System: patient.Issuer, Value: patient.Value}}})
+		require.NoError(s.t, err)
+		err = <-booked
+		require.Equal(s.t, 1, s.hosp.Count(campus.HIS, "Appointment", his.DefaultBookingSystem, number), "it happened")
+		assert.ErrorIs(s.t, err, hospital.ErrOutcomeUnknown)
+	})
+}
+
+// Another write that went well does not end the wait for one that may still come.
+func TestSessionAfterALostWriteAndAnother(t *testing.T) {
+	t.Parallel()
+	const lag, run = 3 * time.Second, 10 * time.Second
+	play(t, nil, func(s *stage) {
+		ctx := s.t.Context()
+		number := hospital.NewNumber()
+		_, err := order(ctx, s.client, number)
+		require.NoError(s.t, err)
+		pass(2 * lag)
+		s.hosp.Break(fakes.Rule{When: atHome, Do: fakes.Action{ResetBefore: true}, Times: 1})
+		lost := time.Now()
+		_, _, err = fhir.Create(ctx, s.client.FHIR(campus.HIS), serviceRequest(hospital.NewNumber()))
+		require.Equal(s.t, hospital.ErrOutcomeUnknown, hospital.CodeOf(err))
+		_, err = order(ctx, s.client, hospital.NewNumber())
+		require.NoError(s.t, err)
+		s.hosp.Stop("dc-a")
+		s.hosp.Stop("dc-b")
+		for time.Since(lost) < run+lag {
+			_, err = hospital.Read(ctx, s.client, sessionOp, findOrder(number))
+			require.ErrorIs(s.t, err, hospital.ErrUnavailable, "%s", time.Since(lost))
+			pass(4 * time.Second)
+		}
+	}, fakes.WithLag(lag), fakes.WithReadableStandby(), fakes.WithContract(campus.Contract{ServerTimeout: run}))
+}
