@@ -29,7 +29,7 @@ func (b *batching) run(ctx context.Context) (hospital.Origin, error) {
 		return hospital.Origin{}, nil // none of them is a DICOM file
 	}
 	b.store.Repeat = hospital.Guarded
-	origin, err := hospital.Write(ctx, b.client.client, b.store, "", b.send, b.find, b.opts...)
+	origin, err := hospital.Write(ctx, b.client.client, b.store, b.open()[0].Study, b.send, b.find, b.opts...)
 	var lost *hospital.Error
 	if errors.As(err, &lost) && claimsNothing(err) && b.storedSome() {
 		lost.Code = hospital.ErrOutcomeUnknown // that is so of the rest only
@@ -124,8 +124,8 @@ func (b *batching) harmless() bool {
 	return true
 }
 
-// look asks which of the items the archive has. What it has before anything was sent is
-// compared with the file; what it has afterwards is ours.
+// look asks which of the items the archive has, and compares them with the files: what
+// is there after a lost request may be half of it, or another's.
 func (b *batching) look(ctx context.Context) error {
 	first := !b.seen
 	there := map[string]map[string]bool{} // by series
@@ -138,17 +138,18 @@ func (b *batching) look(ctx context.Context) error {
 			}
 			there[it.Study+" "+it.Series] = list
 		}
-		switch {
-		case !list[it.UID]:
-		case first, it.doubtful():
-			switch err := b.compare(ctx, it, it.same()); {
-			case hospital.CodeOf(err) == hospital.ErrNotFound:
-				it.fail(hospital.Refuse(hospital.ErrUnexpectedAnswer, "the archive lists the instance and does not have it"))
-			case err != nil:
-				return err
-			}
-		default:
-			it.succeed(StoredNew)
+		if !list[it.UID] {
+			continue
+		}
+		same := it.same()
+		if !first && !it.doubtful() {
+			same = StoredNew
+		}
+		switch err := b.compare(ctx, it, same); {
+		case hospital.CodeOf(err) == hospital.ErrNotFound:
+			it.fail(hospital.Refuse(hospital.ErrUnexpectedAnswer, "the archive lists the instance and does not have it"))
+		case err != nil:
+			return err
 		}
 	}
 	b.seen = true
@@ -188,16 +189,26 @@ func (b *batching) post(ctx context.Context, rest []*item) (hospital.Origin, err
 	return originOf(resp), b.read(resp, rest)
 }
 
-// halves sends less at once, where the archive takes no more.
+// halves sends less at once, where the archive takes no more. It may have stored what
+// came before it was too much.
 func (b *batching) halves(ctx context.Context, rest []*item) (hospital.Origin, error) {
-	if len(rest) == 1 {
+	if err := b.look(ctx); err != nil {
+		return hospital.Origin{}, err
+	}
+	alone := len(rest) == 1
+	rest = slices.DeleteFunc(slices.Clone(rest), func(it *item) bool { return it.done })
+	switch {
+	case len(rest) == 0:
+		return hospital.Origin{}, nil
+	case alone:
 		rest[0].fail(hospital.Refuse(hospital.ErrTooLarge, "the archive does not take files of this size"))
 		return hospital.Origin{}, nil
 	}
-	if origin, err := b.post(ctx, rest[:len(rest)/2]); err != nil {
+	half := (len(rest) + 1) / 2
+	if origin, err := b.post(ctx, rest[:half]); err != nil || half == len(rest) {
 		return origin, err
 	}
-	return b.post(ctx, rest[len(rest)/2:])
+	return b.post(ctx, rest[half:])
 }
 
 // put is the request. The engine sends it elsewhere only if nothing of it was executed:

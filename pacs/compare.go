@@ -57,12 +57,17 @@ func (b *batching) compare(ctx context.Context, it *item, same StoreOutcome) err
 	case theirs.File == ours.File:
 		it.succeed(same)
 	case theirs.HasPixels && ours.HasPixels && theirs.Pixels == ours.Pixels && theirs.Head.TransferSyntax == ours.Head.TransferSyntax &&
-		(same != StoredBefore || theirs.Head.PatientID == ours.Head.PatientID): // who it is of changes only by the archive's own word
+		(same == StoredCoerced || samePatient(theirs.Head, ours.Head)): // who it is of changes only by the archive's own word
 		it.succeed(StoredCoerced)
 	default:
 		it.fail(hospital.Refuse(hospital.ErrConflict, "the archive has another file with this SOP Instance UID"))
 	}
 	return nil
+}
+
+// samePatient: an archive may add an issuer, and not change it.
+func samePatient(a, b dicomweb.Head) bool {
+	return a.PatientID == b.PatientID && (a.IssuerOfPatientID == b.IssuerOfPatientID || a.IssuerOfPatientID == "" || b.IssuerOfPatientID == "")
 }
 
 func (it *item) digest() (dicomweb.Digest, error) {
@@ -87,7 +92,9 @@ func (c *Client) digest(ctx context.Context, s Stored) (dicomweb.Digest, error) 
 	}
 	var failure error
 	d.yield = func(found hospital.Found[*Instance], _ error) bool {
-		sum, failure = dicomweb.Sum(found.Resource)
+		if sum, failure = dicomweb.Sum(found.Resource); failure != nil && found.Resource.failure == nil {
+			failure = nil // it is the archive's file that is broken: sum is that of no other
+		}
 		return failure == nil
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -73,8 +73,8 @@ func TestStoreAnswersThatSayLess(t *testing.T) {
 		"a warning that it was there":    {all, func(t, _ []string) wireAnswer { return wireWarned(t, 0xB00E) }, []string{"stored_before", "stored_before", "stored_before"}, ""},
 		"a warning, and it is not there": {none, func(_, a []string) wireAnswer { return wireWarned(a, 0xB00E) }, []string{"not_stored refused", "not_stored refused", "not_stored refused"}, ""},
 		"coerced":                        {all, func(t, _ []string) wireAnswer { return wireWarned(t, 0xB000) }, []string{"coerced", "coerced", "coerced"}, ""},
-		"200 of HTML, kept nothing":      {none, func(_, _ []string) wireAnswer { return wireRaw("text/html", "<html>") }, nil, hospital.ErrOutcomeUnknown},
-		"200 of nothing, kept nothing":   {none, func(_, _ []string) wireAnswer { return wireAnswer{} }, nil, hospital.ErrOutcomeUnknown},
+		"200 of HTML, kept nothing":      {none, func(_, _ []string) wireAnswer { return wireRaw("text/html", "<html>") }, nil, hospital.ErrUnavailable},
+		"200 of nothing, kept nothing":   {none, func(_, _ []string) wireAnswer { return wireAnswer{} }, nil, hospital.ErrUnavailable},
 		"200 of HTML, kept one, then busy": {"1", func(taken, _ []string) wireAnswer {
 			if len(taken) == 0 { // what was sent again
 				return wireAnswer{status: http.StatusTooManyRequests}

@@ -1,6 +1,7 @@
 package pacs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"hash/maphash"
@@ -18,6 +19,7 @@ type answer struct {
 	odd    error // of a part that is no DICOM file
 	length int64 // of the part that came last, -1 where it does not say
 	closed bool
+	read   bool // somebody still reads it; see Instance.end
 }
 
 // open asks for a study, a series or an instance. expected is how many instances are
@@ -53,7 +55,9 @@ func (a *answer) close() {
 	}
 	a.closed = true
 	_ = a.resp.Body.Close()
-	a.parts.Release()
+	if !a.read { // else its buffer must not become another answer's
+		a.parts.Release()
+	}
 }
 
 // next is the next instance: what its head says, and all of its bytes. What is no DICOM
@@ -116,6 +120,7 @@ type Instance struct {
 	// SOPClass and TransferSyntax say what it is and how it is written.
 	SOPClass, TransferSyntax string
 
+	reading  chan struct{} // full while somebody reads: a request that was given up may go on
 	download *download
 	ctx      context.Context //nolint:containedctx // of the loop it is part of
 	origin   hospital.Origin
@@ -139,7 +144,7 @@ const maxTries = 4
 func (d *download) instance(ctx context.Context, h dicomweb.Head, a *answer, body io.Reader) *Instance {
 	return &Instance{
 		UID: h.SOPInstance, Study: h.Study, Series: h.Series, SOPClass: h.SOPClass, TransferSyntax: h.TransferSyntax,
-		download: d, ctx: ctx, origin: originOf(a.resp), answer: a, body: body,
+		reading: make(chan struct{}, 1), download: d, ctx: ctx, origin: originOf(a.resp), answer: a, body: body,
 	}
 }
 
@@ -152,13 +157,22 @@ func (d *download) fits(a *answer, h dicomweb.Head, want ref) error {
 		(want.series != "" && h.Series != want.series) || (want.instance != "" && h.SOPInstance != want.instance) {
 		return hospital.Refuse(hospital.ErrUnexpectedAnswer, "an instance of another study or series")
 	}
+	switch {
+	case d.named || h.PatientID == "":
+	case d.whose.PatientID != "" && !samePatient(d.whose, h):
+		return errTwoPatients
+	case d.whose.IssuerOfPatientID == "":
+		d.whose = h
+	}
 	return nil
 }
 
 // Read reads the file. io.EOF means that all of it was read; any other error that it
 // cannot be had whole: what was read of it must be thrown away.
 func (in *Instance) Read(p []byte) (int, error) {
-	for in.failure == nil {
+	in.reading <- struct{}{}
+	defer func() { <-in.reading }()
+	for in.failure == nil && len(p) > 0 {
 		n, err := in.body.Read(p)
 		if n > 0 {
 			if in.count(p[:n]); in.failure != nil {
@@ -267,6 +281,19 @@ func (in *Instance) skip(a *answer) error {
 
 // errDiffers: two halves of different files are none.
 var errDiffers = hospital.Refuse(hospital.ErrIncomplete, "the other site's copy has other bytes; retrieve the instance again")
+
+var errOver = hospital.Refuse(hospital.ErrInvalidArgument, "an instance can be read until the next is asked for")
+
+// end ends reading. Whoever is at it when the loop is left keeps the answer's buffer.
+func (in *Instance) end() {
+	select {
+	case in.reading <- struct{}{}:
+		in.failure = cmp.Or(in.failure, errOver)
+		<-in.reading
+	default:
+		in.answer.read = true
+	}
+}
 
 // leave closes an answer that is the instance's own.
 func (in *Instance) leave() {

@@ -3,6 +3,7 @@ package pacs
 import (
 	"context"
 	"iter"
+	"maps"
 	"net/http"
 
 	"github.com/hospital-go/hospital"
@@ -33,13 +34,20 @@ type metadata struct {
 	client                  *Client
 	study, series, instance string
 	shown                   map[string]bool
+	over                    bool // nobody wants more
 }
 
 func (m *metadata) all(ctx context.Context) iter.Seq2[hospital.Found[Dataset], error] {
 	return func(yield func(hospital.Found[Dataset], error) bool) {
-		var again, err error
-		for tries, broke := 0, true; broke && tries < maxTries; tries++ {
+		d := &download{client: m.client, Retrieval: Retrieval{Study: m.study, Series: m.series, Instance: m.instance}, left: map[string]ref{}, came: m.shown}
+		err := d.list(ctx)
+		var again error
+		for tries, broke := 0, err == nil; broke && tries < maxTries; tries++ {
 			broke, again, err = m.try(ctx, again, yield)
+		}
+		if err == nil && !m.over { // a site may have fewer than another has listed
+			maps.DeleteFunc(d.left, func(uid string, _ ref) bool { return m.shown[uid] })
+			err = d.missing(d.listed, hospital.ErrIncomplete)
 		}
 		if err != nil {
 			yield(hospital.Found[Dataset]{}, settled(err))
@@ -84,6 +92,7 @@ func (m *metadata) show(resp *http.Response, yield func(hospital.Found[Dataset],
 		}
 		m.shown[uid] = true
 		if !yield(hospital.Found[Dataset]{Resource: d, Origin: origin}, nil) {
+			m.over = true
 			return false, nil
 		}
 	}

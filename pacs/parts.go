@@ -197,6 +197,12 @@ func (c *Client) bulk(ctx context.Context, u *url.URL) iter.Seq2[hospital.Found[
 	}
 }
 
+// endless: nothing but the connection's end says where the answer ends, and that comes
+// when a server dies, too.
+func endless(resp *http.Response) bool {
+	return resp.ProtoMajor == 1 && resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 && !resp.Uncompressed
+}
+
 // maxFragments bounds the parts of one value.
 const maxFragments = 100_000
 
@@ -206,6 +212,9 @@ func (c *Client) pieces(resp *http.Response) iter.Seq2[Bulk, error] {
 		contentType := resp.Header.Get("Content-Type")
 		if media, params, _ := mime.ParseMediaType(contentType); media == "application/octet-stream" {
 			data, err := io.ReadAll(resp.Body)
+			if err == nil && endless(resp) {
+				err = hospital.ErrIncomplete
+			}
 			yield(Bulk{MediaType: media, TransferSyntax: params["transfer-syntax"], Data: data}, err)
 			return
 		}
@@ -215,9 +224,12 @@ func (c *Client) pieces(resp *http.Response) iter.Seq2[Bulk, error] {
 			return
 		}
 		defer parts.Release()
-		for {
+		for n := 0; ; n++ {
 			part, err := parts.Next()
 			if err == io.EOF { //nolint:errorlint // only as it is
+				if n == 0 {
+					yield(Bulk{}, hospital.Refuse(hospital.ErrUnexpectedAnswer, "an answer without a value"))
+				}
 				return
 			}
 			b := Bulk{}

@@ -101,6 +101,8 @@ type download struct {
 	listed   []ref
 	left     map[string]ref // not delivered yet, by SOP Instance UID
 	came     map[string]bool
+	named    bool          // the list says whose they are, and that it is one patient
+	whose    dicomweb.Head // else the first file that says so
 	progress Progress
 	told     int64 // bytes of the last Progress
 	opening  []*pending
@@ -122,6 +124,7 @@ func (d *download) run(ctx context.Context) error {
 	if err := d.list(ctx); err != nil {
 		return err
 	}
+	var broke error
 	units := d.units()
 	for i, u := range units {
 		for next := len(d.opening); next < len(units) && next < i+max(1, d.Parallel); next++ {
@@ -134,6 +137,12 @@ func (d *download) run(ctx context.Context) error {
 		if err != nil || d.stopped {
 			return err
 		}
+		broke = cmp.Or(broke, again)
+	}
+	if broke != nil && d.list(ctx) == nil { // what broke off may have had more than was listed
+		if err := d.rest(ctx, unit{listed: d.listed}, broke); err != nil || d.stopped {
+			return err
+		}
 	}
 	if d.copied { // nobody can tell whether all that it has is all there is
 		return hospital.ErrStale
@@ -143,6 +152,7 @@ func (d *download) run(ctx context.Context) error {
 
 // list asks what there is; what comes is held against it.
 func (d *download) list(ctx context.Context) error {
+	d.listed = nil
 	if d.Instance != "" {
 		d.listed = []ref{{d.Series, d.Instance}}
 	} else {
@@ -154,11 +164,14 @@ func (d *download) list(ctx context.Context) error {
 				return hospital.Refuse(hospital.ErrUnexpectedAnswer, "an instance of a series without UID")
 			}
 			d.listed = append(d.listed, ref{found.Resource.Series, found.Resource.UID})
+			d.named = d.named || found.Resource.Dataset.Text(dicomweb.TagPatientID) != ""
 			d.copied = d.copied || found.Origin.ReplicaOf != ""
 		}
 	}
 	for _, r := range d.listed {
-		d.left[r.instance] = r
+		if !d.came[r.instance] {
+			d.left[r.instance] = r
+		}
 	}
 	d.progress.Total = len(d.listed)
 	return nil
@@ -239,6 +252,10 @@ func (d *download) unit(ctx context.Context, u unit, p *pending) (again error, e
 			}
 			continue
 		}
+		if _, listed := d.left[head.SOPInstance]; !listed { // it came since: now it must come whole
+			one := ref{head.Series, head.SOPInstance}
+			d.left[one.instance], d.listed = one, append(d.listed, one)
+		}
 		in := d.instance(ctx, head, a, body)
 		if err := d.deliver(in); err != nil {
 			return nil, err
@@ -307,7 +324,7 @@ func (d *download) single(ctx context.Context, r ref, again error) error {
 
 // once more, elsewhere: the answer broke off before its first instance.
 func (d *download) once(ctx context.Context, r ref, again error) error {
-	in := &Instance{Series: r.series, UID: r.instance, Study: d.Study, alone: true, download: d, ctx: ctx}
+	in := &Instance{reading: make(chan struct{}, 1), Series: r.series, UID: r.instance, Study: d.Study, alone: true, download: d, ctx: ctx}
 	defer in.leave()
 	if err := in.resume(again); err != nil {
 		return err
@@ -320,11 +337,13 @@ func (d *download) deliver(in *Instance) error {
 	defer in.leave()
 	d.stopped = !d.yield(hospital.Found[*Instance]{Resource: in, Origin: in.origin}, nil)
 	if d.stopped {
+		in.end()
 		return nil
 	}
 	if _, err := io.Copy(io.Discard, in); err != nil {
-		return in.failure
+		return err
 	}
+	in.end()
 	delete(d.left, in.UID)
 	d.came[in.UID] = true
 	d.progress.Instances++

@@ -23,8 +23,11 @@ type File struct {
 	// Open opens the file at its beginning. It is called several times: to read the head,
 	// to send the file, to send it again, to compare it. Each call returns a reader of its
 	// own, because an earlier one may still be read by another goroutine: Open must be safe
-	// for concurrent use, and must not seek in one shared file. Required.
+	// for concurrent use, and must not seek in one shared file. The reader may be closed
+	// while it is being read (as http.Request.Body), and that ends the reading. Required.
 	Open func() (io.ReadCloser, error)
+
+	forget func() // what is kept of it
 }
 
 // Path is the file of that name. Its size is what it is now. The error is that of os.Stat.
@@ -46,7 +49,7 @@ func Bytes(data []byte) File {
 // with: then the file fails with hospital.ErrInvalidArgument.
 func Reader(r io.Reader, size int64) File {
 	o := &oneShot{rest: r, lock: make(chan struct{}, 1)}
-	return File{Size: size, Open: o.open}
+	return File{Size: size, Open: o.open, forget: o.forget}
 }
 
 // oneShot keeps what was read of the head, so that the file can be opened again as
@@ -58,6 +61,18 @@ type oneShot struct {
 	kept []byte
 	gone bool
 	last *turn
+	over atomic.Bool
+}
+
+// forget: what became of it is known. A request that was given up may be reading still.
+func (o *oneShot) forget() {
+	o.over.Store(true)
+	select {
+	case o.lock <- struct{}{}:
+		o.kept, o.gone = nil, true
+		<-o.lock
+	default:
+	}
 }
 
 // maxKept is as far as a head may reach.
@@ -66,7 +81,7 @@ const maxKept = 1<<20 + 64<<10
 func (o *oneShot) open() (io.ReadCloser, error) {
 	o.lock <- struct{}{}
 	defer func() { <-o.lock }()
-	if o.gone {
+	if o.gone || o.over.Load() {
 		return nil, errReadOnce
 	}
 	o.last = &turn{oneShot: o}
@@ -86,7 +101,7 @@ func (t *turn) Read(p []byte) (int, error) {
 	t.lock <- struct{}{}
 	defer func() { <-t.lock }()
 	switch {
-	case t.last != t:
+	case t.last != t || t.over.Load():
 		return 0, errReadOnce
 	case t.at < len(t.kept):
 		n := copy(p, t.kept[t.at:])
@@ -94,7 +109,7 @@ func (t *turn) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	n, err := t.rest.Read(p)
-	if t.gone = t.gone || len(t.kept)+n > maxKept; t.gone {
+	if t.gone = t.gone || t.over.Load() || len(t.kept)+n > maxKept; t.gone {
 		t.kept = nil
 		return n, err
 	}
@@ -108,7 +123,8 @@ type Upload struct {
 	// Study is the study that all must belong to; empty takes what comes.
 	Study string
 	// BatchBytes and BatchFiles bound one request: more is sent in several, one after
-	// another; a file that is larger goes alone. Zero means 64 MiB and 100 files.
+	// another, and each study in its own; a file that is larger goes alone. Zero means
+	// 64 MiB and 100 files. Two Stores of one study by one process take turns.
 	BatchBytes int64
 	BatchFiles int
 	// Verify reads every instance back and compares it. What was there before is always
@@ -238,7 +254,10 @@ func (s *sending) Read(p []byte) (int, error) {
 	}
 	n, err := s.ReadCloser.Read(p)
 	s.left -= int64(n)
-	end := errors.Is(err, io.EOF)
+	end := err == io.EOF // only as it is: inside another error it is a source that broke
+	if !end && errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
 	switch {
 	case known && s.left < 0:
 		n, err = n-1, dicomweb.ErrChanged
@@ -271,7 +290,7 @@ func (s *storing) batches(files []File) iter.Seq[[]*item] {
 			}
 			it := s.inspect(i, f)
 			grown := size + max(f.Size, 0)
-			if len(batch) > 0 && (len(batch) == s.BatchFiles || grown > s.BatchBytes || f.Size < 0 || holds(batch, it.UID)) {
+			if len(batch) > 0 && (len(batch) == s.BatchFiles || grown > s.BatchBytes || f.Size < 0 || holds(batch, it)) {
 				if !yield(batch) {
 					return
 				}
@@ -288,9 +307,11 @@ func (s *storing) batches(files []File) iter.Seq[[]*item] {
 }
 
 // holds: of two with one UID an archive keeps the first and names both; only a look
-// between them tells.
-func holds(batch []*item, uid string) bool {
-	return uid != "" && slices.ContainsFunc(batch, func(it *item) bool { return it.UID == uid })
+// between them tells. A request is of one study, which is its number.
+func holds(batch []*item, next *item) bool {
+	return next.UID != "" && slices.ContainsFunc(batch, func(it *item) bool {
+		return it.UID == next.UID || (it.Study != "" && it.Study != next.Study)
+	})
 }
 
 // inspect reads a file's head.
@@ -333,6 +354,11 @@ func (s *storing) send(ctx context.Context, batch []*item) bool {
 	if err != nil {
 		s.yield(hospital.Found[Stored]{}, err)
 		return false
+	}
+	for _, it := range batch {
+		if it.forget != nil {
+			it.forget()
+		}
 	}
 	for _, it := range batch {
 		s.progress.Instances++

@@ -102,12 +102,12 @@ func (b *uploading) Read(p []byte) (int, error) {
 
 // count ends a file when all of it has been read, and only then.
 func (b *uploading) count(n int, err error) error {
-	known := b.left >= 0
+	known, end := b.left >= 0, err == io.EOF //nolint:errorlint // only as it is; inside another error it is a source that broke
 	b.left -= int64(n)
 	switch {
-	case known && b.left < 0, known && errors.Is(err, io.EOF) && b.left > 0:
+	case known && b.left < 0, known && end && b.left > 0:
 		return ErrChanged
-	case !errors.Is(err, io.EOF):
+	case !end:
 		return err
 	}
 	return b.drop()
