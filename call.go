@@ -120,10 +120,12 @@ type Step[T any] func(ctx context.Context, f *fhir.Client) (T, error)
 // three times more where a gateway's page is all that came back. After the last of
 // them the error is [ErrUnavailable], or [ErrOutcomeUnknown] of an act without a
 // number, which may have several parts. When a lost request may still be running at the
-// deadline, it is [ErrOutcomeUnknown] and its Resolve asks find later. number names the act: of two calls at once with one
-// number in this process the second waits for the first and looks, as does, for an
-// hour, one that repeats a lost one; what is declared [Unsafe] is looked for before
-// it is ever sent. It may be empty for an act that has none.
+// deadline, it is [ErrOutcomeUnknown] and its Resolve asks find later.
+//
+// number names the act: of two calls at once with one number in this process the second
+// waits for the first and looks, as does, for an hour, one that repeats a lost one; what
+// is declared [Unsafe] is looked for before it is ever sent. It may be empty for an act
+// that has none.
 func Write[T any](ctx context.Context, c *Client, op Op, number string, send, find Step[T], opts ...WriteOption) (T, error) {
 	op.Consistency = Strong
 	ctx, call, f, end := c.begin(ctx, op, writeOptions(opts))
@@ -281,11 +283,12 @@ func (w *write[T]) run(ctx context.Context) (T, error) {
 
 // notExecuted is a loss after which a look has shown that nothing happened.
 func (w *write[T]) notExecuted(err error) error {
+	err = wrap(err, w.call)
 	var e *Error
-	if errors.As(wrap(err, w.call), &e) {
+	if errors.As(err, &e) {
 		e.Code = ErrUnavailable
 	}
-	return e
+	return err
 }
 
 // undecided: does it take a look to know what err means? It notes until when a

@@ -11,7 +11,8 @@ import (
 )
 
 // sessions remembers when this client last wrote to each store, or saw what that had
-// taken, so that a [Session] read is never answered by a copy that cannot have it yet. The zero value is ready.
+// taken, so that a [Session] read is never answered by a copy that cannot have it yet.
+// The zero value is ready.
 type sessions struct{ last sync.Map } // written to time.Time
 
 type written struct {

@@ -434,6 +434,7 @@ func TestFiltersMakeTheStandardsSearches(t *testing.T) {
 			fhir.Elements[*r4.Observation]("code", "valueQuantity"), fhir.Count[*r4.Observation](10)),
 		"POST Observation _has:Patient:x:identifier=s|7": fhir.For(fhir.Has(fhir.RefParam[*r4.Patient, *r4.Observation]("x"), fhir.Identifier[*r4.Patient]("s", "7"))),
 		"POST Patient name=张":                            fhir.For(fhir.PatientName.Is("张")),
+		"GET Slot schedule=Schedule/1,Schedule/2":        fhir.For(fhir.SlotSchedule.In("1", "2")),
 		"GET Task x:y=z":                                 fhir.For(fhir.Raw[*r4.Task]("x:y", "z", false)),
 	} {
 		got := "GET "
@@ -457,6 +458,7 @@ func TestFiltersRefuseWhatWouldChangeTheSearch(t *testing.T) {
 	for name, q := range map[string]fhir.Query{
 		"a comma in a number": fhir.For(fhir.Identifier[*r4.Patient]("s", "1,2")), "no system": fhir.For(fhir.Identifier[*r4.Patient]("", "1")),
 		"no id": fhir.For(fhir.SlotSchedule.Is("")), "an id that climbs": fhir.For(fhir.SlotSchedule.Is("../x")),
+		"no ids": fhir.For(fhir.SlotSchedule.In()), "one id that climbs": fhir.For(fhir.SlotSchedule.In("1", "../x")),
 		"no codes": fhir.For(fhir.SlotStatus.In()), "a code with a comma": fhir.For(fhir.SlotStatus.In("free,busy")),
 		"no time": fhir.For(fhir.SlotStart.From(time.Time{})), "an empty name": fhir.For(fhir.PatientName.Is("")),
 		"chained":              fhir.For(fhir.EncounterPatient.Where(fhir.Identifier[*r4.Patient]("s", "a|b"))),

@@ -119,11 +119,12 @@ func (p RefParam[T, S]) Is(id string) Filter[T] {
 // In matches references to one of several resources, within one Store. None is a query
 // that is refused.
 func (p RefParam[T, S]) In(ids ...string) Filter[T] {
-	f := Filter[T]{name: string(p), invalid: len(ids) == 0}
+	f, values := Filter[T]{name: string(p), invalid: len(ids) == 0}, make([]string, len(ids))
 	for i, id := range ids {
 		one := p.Is(id)
-		f.value, f.invalid = f.value+strings.Repeat(",", min(i, 1))+one.value, f.invalid || one.invalid
+		values[i], f.invalid = one.value, f.invalid || one.invalid
 	}
+	f.value = strings.Join(values, ",")
 	return f
 }
 

@@ -115,6 +115,9 @@ func (c *Client) NotifyCritical(ctx context.Context, r CriticalRequest, opts ...
 // [RefusedReadBack]. Repeating it is success for the same person; for another, or when it is
 // not its turn, or was withdrawn, it is hospital.ErrConflict. hospital.ErrNotFound when there
 // is no such notification, hospital.ErrInvalidArgument without By or Text.
+//
+// Where versions are no proved guard (campus.Contract.Versioning), of two steps at the
+// very same moment one may overwrite the other: that holds for all steps.
 func (c *Client) ReceiveCritical(ctx context.Context, a CriticalAcknowledgement, opts ...hospital.WriteOption) (hospital.Found[*Critical], error) {
 	return c.board.Receive(ctx, a, opts...)
 }

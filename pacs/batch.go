@@ -160,8 +160,8 @@ func (b *batching) look(ctx context.Context) error {
 func (b *batching) stored(ctx context.Context, study, series string) (map[string]bool, error) {
 	out := map[string]bool{}
 	for found, err := range b.client.instances(ctx, study, series) {
-		if hospital.CodeOf(err) == hospital.ErrNotFound { // nothing of the study
-			return out, nil
+		if hospital.CodeOf(err) == hospital.ErrNotFound {
+			return out, b.absent(ctx, study, series)
 		}
 		if err != nil {
 			return nil, err
@@ -169,6 +169,24 @@ func (b *batching) stored(ctx context.Context, study, series string) (map[string
 		out[found.Resource.UID] = true
 	}
 	return out, nil
+}
+
+// absent: a 404 to a list may mean that there is no such series, or that the archive does
+// not know the request, and then nobody knows what it has.
+func (b *batching) absent(ctx context.Context, study, series string) error {
+	q := dicomweb.Search{Matches: []dicomweb.Match{{Tag: dicomweb.TagStudyInstanceUID, Value: study}}}
+	for _, err := range b.client.search(ctx, "search studies", "/studies", q, dicomweb.TagStudyInstanceUID) {
+		if err != nil {
+			return err
+		}
+		for found, err := range b.client.series(ctx, study) {
+			if err != nil || found.Resource.UID == series {
+				return hospital.Refuse(hospital.ErrUnexpectedAnswer, "the archive does not list the instances of a series")
+			}
+		}
+		return nil
+	}
+	return nil
 }
 
 // post sends the rest, as long as it is asked for less.

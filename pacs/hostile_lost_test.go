@@ -271,3 +271,47 @@ func TestStoreIsGivenUpWhileItReads(t *testing.T) {
 	require.Error(t, err)
 	past(200 * time.Millisecond) // for it to read on
 }
+
+// A 404 to the list of a series is an absence only where nothing else speaks of one:
+// archives say success to other bytes under a UID that they have.
+func TestStoreWhereTheListIsNotFound(t *testing.T) {
+	t.Parallel()
+	file := wireFiles(1, 1)[0]
+	row := wireRaw("application/dicom+json", string(wireArray(wireRows([]wireFile{file}))))
+	none, unknown := wireRaw("application/dicom+json", "[]"), wireAnswer{status: http.StatusNotFound}
+	for name, c := range map[string]struct {
+		studies, series wireAnswer
+		want            []string
+		code            hospital.Code
+	}{
+		"no such study":         {none, unknown, []string{"stored"}, ""},
+		"no such series":        {row, none, []string{"stored"}, ""},
+		"the series is there":   {row, row, nil, hospital.ErrUnexpectedAnswer},
+		"no series are told of": {row, unknown, nil, hospital.ErrUnexpectedAnswer},
+		"it knows no search":    {unknown, unknown, nil, hospital.ErrUnexpectedAnswer},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			onWire(t, 1, func(w *wire) {
+				s := &wireStore{}
+				w.sites[0].says(func(r *http.Request) wireAnswer {
+					switch {
+					case r.Method == http.MethodPost:
+						return s.say(r)
+					case strings.HasSuffix(r.URL.Path, "/studies"):
+						return c.studies
+					case strings.HasSuffix(r.URL.Path, "/series"):
+						return c.series
+					}
+					return unknown
+				})
+				w.with(func(client *pacs.Client) {
+					got, err := wirePut(w.t.Context(), w.t, client, bytesOf(file), pacs.Upload{})
+					assert.Equal(w.t, c.code, hospital.CodeOf(err))
+					assert.Equal(w.t, c.want, wireOutcomes(got))
+					assert.Len(w.t, s.files, len(c.want))
+				})
+			})
+		})
+	}
+}

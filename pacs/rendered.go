@@ -55,6 +55,9 @@ func (c *Client) Rendered(ctx context.Context, r Rendering, opts ...hospital.Rea
 		}
 		defer resp.Body.Close()
 		data, err := io.ReadAll(resp.Body)
+		if err == nil && endless(resp) {
+			err = hospital.ErrIncomplete
+		}
 		if err == nil && http.DetectContentType(data) != media {
 			err = hospital.Refuse(hospital.ErrUnexpectedAnswer, "not an image of the type that was asked for")
 		}

@@ -56,6 +56,9 @@ type Wanted struct {
 // or one that was cancelled; hospital.ErrConflict when it was made twice and cannot be
 // ended once.
 func (d *Desk) Place(ctx context.Context, r Request, opts ...hospital.WriteOption) (Placed, error) {
+	if r.Authored.IsZero() {
+		r.Authored = time.Now() // of all items alike
+	}
 	p := &placing{desk: d, Request: r}
 	return hospital.Write(ctx, d.client, d.ops.Write("Order", hospital.Keyed), r.Number, p.send, p.find, verb.About(opts, r.Patient)...)
 }
@@ -235,10 +238,6 @@ const specimenID = "specimen"
 // written, to all else by its number.
 func (p *placing) item(i int, patient string) *r4.ServiceRequest {
 	w, config := &p.Items[i], p.desk.config
-	authored := p.Authored
-	if authored.IsZero() {
-		authored = time.Now()
-	}
 	s := &r4.ServiceRequest{
 		Identifier:  []r4.Identifier{{System: config.Line, Value: lineValue(p.Number, i+1)}},
 		Requisition: &r4.Identifier{System: config.Requisition, Value: p.Number},
@@ -250,7 +249,7 @@ func (p *placing) item(i int, patient string) *r4.ServiceRequest {
 		Subject:     r4.RefTo("Patient", patient),
 		Encounter:   numbered(p.Encounter),
 		Requester:   numbered(p.Requester),
-		AuthoredOn:  verb.Instant(authored),
+		AuthoredOn:  verb.Instant(p.Authored),
 		ReasonCode:  p.Reason,
 		BodySite:    w.BodySite,
 	}
