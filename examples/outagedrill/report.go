@@ -88,6 +88,8 @@ func (m *result) count(s *stage, brokenAt, mendedAt time.Time) {
 			m.BackMS = r.end.Sub(mendedAt).Milliseconds()
 		}
 	}
+	s.mu.Lock() // events may still come
+	defer s.mu.Unlock()
 	m.Attempts, m.ejections = float64(s.attempts), s.ejections
 	if s.calls > 0 {
 		m.AttemptsPerCall = float64(int(100*m.Attempts/float64(s.calls)+0.5)) / 100

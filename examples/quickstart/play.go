@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -79,7 +78,8 @@ func open(o options) (*play, error) {
 		cfg.Failover = quick
 		client, err := hospital.New(cfg)
 		if err != nil {
-			return nil, errors.Join(err, hosp.Close())
+			p.close()
+			return nil, err
 		}
 		p.desks = append(p.desks, &desk{play: p, campus: c.ID, client: client, his: his.New(client)})
 	}

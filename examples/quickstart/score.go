@@ -41,7 +41,10 @@ func (s *score) broken(fault string) bool {
 // score compares what callers were told with the hospital's own books.
 func (p *play) score() *score {
 	s := &score{records: p.snapshot()}
-	s.Fault, s.Calls, s.Switches = p.options.fault, len(s.records), p.switches
+	s.Fault, s.Calls = p.options.fault, len(s.records)
+	p.mu.Lock() // events may still come
+	s.Switches = p.switches
+	p.mu.Unlock()
 	switched := map[campus.ID]time.Duration{}
 	for _, r := range s.records {
 		switch r.code {
