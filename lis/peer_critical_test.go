@@ -134,7 +134,7 @@ func TestPeerNotificationsThatAreRefused(t *testing.T) {
 	_, err = p.CriticalOf(ctx, hospital.NewNumber())
 	require.ErrorIs(t, err, hospital.ErrNotFound)
 	_, err = p.OpenCriticals(ctx, r4.Identifier{System: p.ward.System, Value: "none"})
-	require.ErrorIs(t, err, hospital.ErrNotFound)
+	require.ErrorIs(t, err, hospital.ErrInvalidArgument)
 }
 
 // Of several who notify or take a step at once, one does.
