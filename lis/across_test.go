@@ -113,3 +113,99 @@ func TestOneNumberWithOtherResults(t *testing.T) {
 		assert.Equal(t, 2, reports)
 	})
 }
+
+// Two laboratories that count alike and report by PDF.
+func TestPDFsOfOneNumberAtTwoCampuses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hosp := fakes.NewHospital(t, fakes.WithOwnStores(campus.LIS))
+		here, there := hosp.Demo().Patients[0], hosp.Demo().Patients[1]
+		cfg := hosp.Config()
+		cfg.Identities = func(context.Context, campus.PatientID) ([]campus.PatientID, error) {
+			return []campus.PatientID{there}, nil
+		}
+		client, err := hospital.New(cfg)
+		require.NoError(t, err)
+		defer client.Close() //nolint:errcheck // it never fails
+		write := func(at campus.ID, patient campus.PatientID, number string, change func(r *r4.DiagnosticReport)) {
+			f := client.FHIR(campus.LIS, hospital.AtCampus(at))
+			subject := ""
+			for p, err := range fhir.Matches[*r4.Patient](fhir.Search(t.Context(), f, fhir.For(fhir.Identifier[*r4.Patient](patient.Issuer, patient.Value)))) {
+				require.NoError(t, err)
+				subject = p.ID
+			}
+			r := &r4.DiagnosticReport{
+				Identifier: []r4.Identifier{{System: lis.DefaultReportSystem, Value: number}}, Status: "final", Code: r4.Text("two campuses"),
+				Category: []r4.CodeableConcept{*r4.Concept(lis.SectionSystem, lis.Laboratory)}, Subject: r4.RefTo("Patient", subject),
+				EffectiveDateTime: "2026-03-01",
+			}
+			change(r)
+			_, _, err := fhir.Create(t.Context(), f, r)
+			require.NoError(t, err)
+		}
+		pdf := func(data string) func(r *r4.DiagnosticReport) {
+			return func(r *r4.DiagnosticReport) {
+				r.PresentedForm = []r4.Attachment{{ContentType: "application/pdf", Data: data}}
+			}
+		}
+		coded := func(code string) func(r *r4.DiagnosticReport) {
+			return func(r *r4.DiagnosticReport) {
+				r.ConclusionCode = []r4.CodeableConcept{*r4.Concept("http://snomed.info/sct", code)}
+			}
+		}
+		write("hankou", here, "7", pdf("bmVnYXRpdmU="))
+		write("guanggu", there, "7", pdf("cG9zaXRpdmU="))
+		write("hankou", here, "8", coded("260385009"))
+		write("guanggu", there, "8", coded("10828004"))
+		write("hankou", here, "9", pdf("c2FtZQ=="))
+		write("guanggu", there, "9", pdf("c2FtZQ=="))
+		got := map[string]int{}
+		for r, err := range lis.New(client).Reports(t.Context(), lis.ReportQuery{Patient: here}, hospital.AcrossCampuses()) {
+			require.NoError(t, err)
+			if r.Resource.Report.Code.Text == "two campuses" {
+				got[r.Resource.Report.Identifier[0].Value]++
+			}
+		}
+		assert.Equal(t, map[string]int{"7": 2, "8": 2, "9": 1}, got, "negative here, positive there")
+	})
+}
+
+// Two laboratories that count alike, and say of an order only the day.
+func TestOrdersOfOneNumberAtTwoCampuses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hosp := fakes.NewHospital(t, fakes.WithOwnStores(campus.LIS))
+		here, there := hosp.Demo().Patients[0], hosp.Demo().Patients[1]
+		cfg := hosp.Config()
+		cfg.Identities = func(context.Context, campus.PatientID) ([]campus.PatientID, error) {
+			return []campus.PatientID{there}, nil
+		}
+		client, err := hospital.New(cfg)
+		require.NoError(t, err)
+		defer client.Close() //nolint:errcheck // it never fails
+		write := func(at campus.ID, patient campus.PatientID, code string) {
+			f := client.FHIR(campus.LIS, hospital.AtCampus(at))
+			subject := ""
+			for p, err := range fhir.Matches[*r4.Patient](fhir.Search(t.Context(), f, fhir.For(fhir.Identifier[*r4.Patient](patient.Issuer, patient.Value)))) {
+				require.NoError(t, err)
+				subject = p.ID
+			}
+			_, _, err := fhir.Create(t.Context(), f, &r4.ServiceRequest{
+				Requisition: &r4.Identifier{System: lis.DefaultRequisitionSystem, Value: "1001"}, Status: "active", Intent: "order",
+				Category: []r4.CodeableConcept{*r4.Concept(lis.OrderCategorySystem, lis.OrderCategory)},
+				Code:     r4.Concept(loinc, code), Subject: r4.RefTo("Patient", subject), AuthoredOn: "2026-03-01",
+			})
+			require.NoError(t, err)
+		}
+		write("hankou", here, "2823-3")
+		write("guanggu", there, "2951-2")
+		n := 0
+		for o, err := range lis.New(client).Orders(t.Context(), lis.OrderQuery{Patient: here}, hospital.AcrossCampuses()) {
+			require.NoError(t, err)
+			if o.Resource.Number == "1001" {
+				n++
+			}
+		}
+		assert.Equal(t, 2, n, "potassium here, sodium there")
+	})
+}

@@ -445,3 +445,33 @@ func TestSweepAfterARestore(t *testing.T) {
 		assert.LessOrEqual(t, failed, 1, "not at every look for ever")
 	})
 }
+
+// A server that counts what it finds: that one critical value was handled between two pages
+// is a reason to look again.
+func TestOverdueCriticalsOfAServerThatCounts(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, b *bench) {
+		for _, n := range []string{"C1", "C2", "C3", "C4"} {
+			_, err := b.NotifyCritical(t.Context(), b.critical(n))
+			require.NoError(t, err)
+		}
+		tasks, pages, handled := stored[*r4.Task](b, "Task"), 0, ""
+		b.hosp.Break(fakes.Rule{When: fakes.When{System: campus.LIS, Interaction: "search-type", Type: "Task"}, Do: fakes.Action{
+			Rewrite: edited(func(bundle *r4.Bundle) {
+				var open []r4.BundleEntry
+				for _, task := range tasks {
+					if task.ID != handled {
+						open = append(open, r4.BundleEntry{Resource: task})
+					}
+				}
+				at, total := pages%2*2, len(open)
+				pages++
+				bundle.Total, bundle.Entry = &total, open[at:min(at+2, len(open))]
+				handled = tasks[0].ID // C1, once the first page was sent
+			}),
+		}})
+		list, err := b.OpenCriticals(t.Context(), ward)
+		require.NoError(t, err)
+		assert.Len(t, list, 3)
+	}, fakes.WithPersonality(fakes.Personality{PageSize: 2, AtomicCreate: true}))
+}

@@ -2,7 +2,6 @@ package lis_test
 
 import (
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -53,21 +52,5 @@ func TestVersionsInTheWrongOrder(t *testing.T) {
 		}})
 		_, err = until(b.ReportVersions(t.Context(), found, lis.NewestFirst))
 		require.ErrorIs(t, err, hospital.ErrUnexpectedAnswer)
-	})
-}
-
-// What was filed under a record that was merged into the patient's is his, too.
-func TestReportsOfAMergedRecord(t *testing.T) {
-	t.Parallel()
-	inBubble(t, func(t *testing.T, b *bench) {
-		mine, old := b.patientRef(b.patient), b.patientRef(b.other)
-		put(b, strings.TrimPrefix(old.Reference, "Patient/"), func(p *r4.Patient) { p.Link = []r4.PatientLink{{Other: mine, Type: r4.LinkTypeReplacedBy}} })
-		put(b, strings.TrimPrefix(mine.Reference, "Patient/"), func(p *r4.Patient) { p.Link = []r4.PatientLink{{Other: old, Type: r4.LinkTypeReplaces}} })
-		reports, err := b.reports()
-		require.NoError(t, err)
-		assert.Len(t, reports, 6, "all of both")
-		results, err := until(b.Trend(t.Context(), lis.TrendQuery{Patient: b.patient, Code: potassium}))
-		require.NoError(t, err)
-		assert.Len(t, results, 6)
 	})
 }

@@ -382,3 +382,59 @@ func TestCancelSeesEveryTube(t *testing.T) {
 		})
 	}
 }
+
+// A laboratory that states a site of its own, or keeps none, has placed the order all the same.
+func TestAnOrderWhoseSitesTheServerKeepsInItsOwnWay(t *testing.T) {
+	t.Parallel()
+	site := []r4.CodeableConcept{*r4.Concept("http://snomed.info/sct", "7771000")}
+	for name, c := range map[string]struct{ asked, kept []r4.CodeableConcept }{"it adds one": {nil, site}, "it keeps none": {site, nil}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, b *bench) {
+				for _, interaction := range []string{"transaction", "search-type"} {
+					b.hosp.Break(fakes.Rule{When: fakes.When{System: campus.LIS, Interaction: interaction}, Do: fakes.Action{
+						Rewrite: edited(func(bundle *r4.Bundle) {
+							for i := range bundle.Entry {
+								if s, ok := bundle.Entry[i].Resource.(*r4.ServiceRequest); ok {
+									s.BodySite = c.kept
+								}
+							}
+						}),
+					}})
+				}
+				r := b.request("R1")
+				r.Items[0].BodySite = c.asked
+				for range 2 {
+					_, err := b.Order(t.Context(), r)
+					require.NoError(t, err)
+					assert.Equal(t, 3, b.live("R1"), "they are there")
+				}
+			})
+		})
+	}
+}
+
+// What is to be taken back of a refused order is taken back, or nobody says that it was refused.
+func TestARefusedOrderLeavesNothingWhenThatIsLost(t *testing.T) {
+	t.Parallel()
+	for pname, personality := range personalities {
+		for fname, action := range faults {
+			t.Run(pname+"/"+fname, func(t *testing.T) {
+				t.Parallel()
+				inBubble(t, func(t *testing.T, b *bench) {
+					one := b.request("R1")
+					one.Items = one.Items[:1]
+					placed, err := b.Order(t.Context(), one)
+					require.NoError(t, err)
+					put(b, placed.Resource.Items[0].ID, func(s *r4.ServiceRequest) { s.Status = r4.RequestStatusEnteredInError })
+					b.hosp.Break(fakes.Rule{When: fakes.When{System: campus.LIS, Interaction: "transaction", Skip: 1}, Do: action, Times: 1})
+					_, err = b.Order(t.Context(), b.request("R1"))
+					require.Error(t, err)
+					if hospital.CodeOf(err) != hospital.ErrOutcomeUnknown {
+						assert.Zero(t, b.live("R1"), "told as %v, and half of it stands", err)
+					}
+				}, personality)
+			})
+		}
+	}
+}

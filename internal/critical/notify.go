@@ -82,7 +82,7 @@ func (n *notifying) send(ctx context.Context, f *fhir.Client) (Found, error) {
 		return Found{}, err
 	}
 	id := r4.Identifier{System: n.board.config.Number, Value: n.Number}
-	if _, _, err := fhir.CreateIfNone(ctx, f, n.task(patient, ward), id); err != nil {
+	if _, _, err := fhir.CreateIfNone(ctx, f, n.task(patient.Current(), ward), id); err != nil {
 		return Found{}, err
 	}
 	return n.find(ctx, f) // two at once may both have made one: the look finds both
@@ -91,20 +91,20 @@ func (n *notifying) send(ctx context.Context, f *fhir.Client) (Found, error) {
 var errNoWard = hospital.Refuse(hospital.ErrInvalidArgument, "the system knows no ward of this identifier")
 
 // people finds patient and ward in the store that holds the finding.
-func (n *notifying) people(ctx context.Context, f *fhir.Client) (patient, ward string, err error) {
+func (n *notifying) people(ctx context.Context, f *fhir.Client) (patient verb.Records, ward string, err error) {
 	ctx = hospital.SameStore(ctx, n.Finding.Origin)
-	who, err := verb.FindPatient(ctx, f, n.Patient)
+	who, err := verb.FindRecords(ctx, n.board.client, f, n.Patient)
 	if err != nil {
-		return "", "", err
+		return nil, "", err
 	}
 	where, err := wardOf(ctx, f, n.Ward)
 	if hospital.CodeOf(err) == hospital.ErrNotFound {
 		err = errNoWard
 	}
 	if err != nil {
-		return "", "", err
+		return nil, "", err
 	}
-	return who.Resource.ID, where.Resource.ID, nil
+	return who.Resource, where.Resource.ID, nil
 }
 
 func wardOf(ctx context.Context, f *fhir.Client, id r4.Identifier) (hospital.Found[*r4.Organization], error) {
@@ -115,7 +115,7 @@ func wardOf(ctx context.Context, f *fhir.Client, id r4.Identifier) (hospital.Fou
 }
 
 // finding reads it again: it must be this patient's and stand.
-func (n *notifying) finding(ctx context.Context, f *fhir.Client, patient string) error {
+func (n *notifying) finding(ctx context.Context, f *fhir.Client, patient verb.Records) error {
 	id := n.Finding.Resource.ResourceID()
 	var subject *r4.Reference
 	var status string
@@ -137,7 +137,7 @@ func (n *notifying) finding(ctx context.Context, f *fhir.Client, patient string)
 		return hospital.Refuse(hospital.ErrConflict, "the finding does not exist any more")
 	case err != nil:
 		return err
-	case !n.board.client.Names(hospital.OriginOf(resp), subject, "Patient", patient):
+	case !patient.Own(n.board.client, hospital.OriginOf(resp), subject):
 		return hospital.ErrWrongPatient
 	case status == r4.ObservationStatusEnteredInError: // spelt so for reports too
 		return hospital.Refuse(hospital.ErrRefused, "the finding was entered in error")
@@ -161,7 +161,7 @@ func (n *notifying) find(ctx context.Context, f *fhir.Client) (Found, error) {
 	t, names := found.Resource.Task, n.board.client.Names
 	switch {
 	case found.Origin.Store != n.Finding.Origin.Store,
-		!names(found.Origin, t.For, "Patient", patient), !names(found.Origin, t.Owner, "Organization", ward),
+		!patient.Own(n.board.client, found.Origin, t.For), !names(found.Origin, t.Owner, "Organization", ward),
 		!names(found.Origin, t.Focus, n.Finding.Resource.ResourceType(), n.Finding.Resource.ResourceID()),
 		!same(found.Resource.Value, n.Value):
 		return Found{}, hospital.ErrNumberReused

@@ -2,7 +2,9 @@ package critical
 
 import (
 	"context"
+	"errors"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -57,38 +59,53 @@ func (b *Board) list(ctx context.Context, name string, ward r4.Identifier, opts 
 	return all, nil
 }
 
-// maxLooks bounds the looks at one list until two of them agree.
-const maxLooks = 5
+// maxLooks bounds the looks at one list until nothing is missing from one that the look
+// before has shown.
+const maxLooks = 8
 
 // settled collects what a search finds. Of several pages some may be skipped when what
-// was on an earlier one is handled meanwhile, so those are read until two looks agree.
+// was on an earlier one is handled meanwhile. If all that one look has shown is still
+// there at the next, nothing was handled during the first, so it has skipped nothing.
 func settled(ctx context.Context, f *fhir.Client, q fhir.Query, check func(*r4.Task, hospital.Origin) bool) ([]task, error) {
-	var before []task
+	var before map[string]task
 	for range maxLooks {
-		var list []task
-		pages := 0
-		for page, err := range fhir.Search(ctx, f, q) {
-			if err != nil {
-				return nil, verb.NoRoute(err)
-			}
-			pages++
-			origin := hospital.OriginOf(page.Response)
-			for _, r := range page.Matches {
-				t, err := r4.As[*r4.Task](r)
-				if err != nil || !check(t, origin) {
-					return nil, hospital.ErrFilterIgnored
-				}
-				list = append(list, task{Resource: t, Origin: origin})
-			}
+		list, pages, err := look(ctx, f, q, check)
+		gone := before == nil
+		for id := range before {
+			_, still := list[id]
+			gone = gone || !still
 		}
-		same := func(x, y task) bool { return x.Resource.ID == y.Resource.ID }
-		slices.SortFunc(list, func(x, y task) int { return strings.Compare(x.Resource.ID, y.Resource.ID) })
-		if pages <= 1 || (before != nil && slices.EqualFunc(before, list, same)) {
-			return list, nil
+		switch {
+		case errors.Is(err, fhir.ErrIncomplete) && pages > 0: // less than was counted: something was handled meanwhile
+			list = nil
+		case err != nil:
+			return nil, err
+		case pages <= 1, !gone:
+			return slices.SortedFunc(maps.Values(list), func(x, y task) int { return strings.Compare(x.Resource.ID, y.Resource.ID) }), nil
 		}
 		before = list
 	}
 	return nil, hospital.Refuse(hospital.ErrUnexpectedAnswer, "the list changes too fast to be read whole; ask again")
+}
+
+// look reads all pages of a search.
+func look(ctx context.Context, f *fhir.Client, q fhir.Query, check func(*r4.Task, hospital.Origin) bool) (list map[string]task, pages int, err error) {
+	list = map[string]task{}
+	for page, err := range fhir.Search(ctx, f, q) {
+		if err != nil {
+			return list, pages, verb.NoRoute(err)
+		}
+		pages++
+		origin := hospital.OriginOf(page.Response)
+		for _, r := range page.Matches {
+			t, err := r4.As[*r4.Task](r)
+			if err != nil || !check(t, origin) {
+				return list, pages, hospital.ErrFilterIgnored
+			}
+			list[t.ID] = task{Resource: t, Origin: origin}
+		}
+	}
+	return list, pages, nil
 }
 
 // open yields those of one campus.

@@ -43,7 +43,8 @@ func key(o Order) string {
 	}
 	name := o.Number + "|" + o.Items[0].AuthoredOn
 	for _, item := range o.Items { // cancelled here and not there is two
-		name += "|" + item.Status
+		said, _ := r4.Marshal(&r4.ServiceRequest{Status: item.Status, Code: item.Code, BodySite: item.BodySite})
+		name += "|" + string(said)
 	}
 	return name
 }

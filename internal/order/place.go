@@ -66,6 +66,7 @@ func (d *Desk) Place(ctx context.Context, r Request, opts ...hospital.WriteOptio
 type placing struct {
 	Request
 	desk *Desk
+	left *r4.Bundle // what is to be taken back, as long as it may be there
 }
 
 func (p *placing) check() error {
@@ -158,9 +159,17 @@ func (p *placing) undo(ctx context.Context, f *fhir.Client, answer *r4.Bundle, o
 	if !foreign || len(bundle.Entry) == 0 {
 		return nil
 	}
-	if _, _, err := fhir.Transaction(ctx, f, bundle); err != nil {
+	p.left = bundle
+	return p.takeBack(ctx, f)
+}
+
+// takeBack is guarded, so it may be sent again when it was lost; a conflict says that it,
+// or somebody else's change, came first.
+func (p *placing) takeBack(ctx context.Context, f *fhir.Client) error {
+	if _, _, err := fhir.Transaction(ctx, f, p.left); err != nil && hospital.CodeOf(err) != hospital.ErrConflict {
 		return err
 	}
+	p.left = nil
 	return hospital.Refuse(hospital.ErrNumberReused, "a line of it was there already")
 }
 
@@ -168,6 +177,9 @@ func (p *placing) undo(ctx context.Context, f *fhir.Client, answer *r4.Bundle, o
 func (p *placing) find(ctx context.Context, f *fhir.Client) (Placed, error) {
 	if err := p.check(); err != nil {
 		return Placed{}, err
+	}
+	if p.left != nil {
+		return Placed{}, p.takeBack(ctx, f)
 	}
 	return p.look(ctx, f, nil)
 }
@@ -215,7 +227,7 @@ func (p *placing) same(o Order) bool {
 func (w *Wanted) is(s *r4.ServiceRequest) bool {
 	kind := Material(s)
 	return same(&w.Code, s.Code) && (w.Specimen == nil || kind == nil || same(w.Specimen, kind)) &&
-		slices.EqualFunc(w.BodySite, s.BodySite, func(a, b r4.CodeableConcept) bool { return same(&a, &b) })
+		(len(w.BodySite) == 0 || len(s.BodySite) == 0 || slices.EqualFunc(w.BodySite, s.BodySite, func(a, b r4.CodeableConcept) bool { return same(&a, &b) }))
 }
 
 // same: does the item say what was asked for? A server may have added codings.

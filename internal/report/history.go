@@ -87,6 +87,10 @@ func (k Kind[T]) read(ctx context.Context, d *Desk, f *fhir.Client, found hospit
 		return nil, hospital.Refuse(hospital.ErrInvalidArgument, "it names no patient of its store")
 	}
 	hospital.Concerns(ctx, verb.ByRecord(found.Origin, patient))
+	records, err := verb.RecordsOf(ctx, d.client, f, found.Origin, patient)
+	if err != nil {
+		return nil, err
+	}
 	var out []Version[T]
 	var last *seenVersion
 	for v, err := range fhir.History[T](hospital.SameStore(ctx, found.Origin), f, found.Resource.ResourceID()) {
@@ -109,7 +113,7 @@ func (k Kind[T]) read(ctx context.Context, d *Desk, f *fhir.Client, found hospit
 				return nil, hospital.ErrStale
 			}
 			switch {
-			case !d.client.Names(origin, k.Subject(v.Resource), "Patient", patient):
+			case !records.Own(d.client, origin, k.Subject(v.Resource)):
 				shown.Withdrawn = true
 			case k.InError(v.Resource):
 				shown.Resource, shown.Withdrawn = k.Stripped(v.Resource), true

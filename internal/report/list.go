@@ -51,7 +51,8 @@ func (d *Desk) List(ctx context.Context, name string, q Query, opts ...hospital.
 // not shown.
 func (d *Desk) key(r *Report) string {
 	p := r.Report
-	name := edition(businessKey(p.Identifier, d.config.Number, r.origin, p.ID), p.Code, p.EffectivePeriod, p.Status, p.EffectiveDateTime, p.Issued, p.Conclusion)
+	said, _ := r4.Marshal(&r4.DiagnosticReport{ConclusionCode: p.ConclusionCode, PresentedForm: p.PresentedForm, Media: p.Media})
+	name := edition(businessKey(p.Identifier, d.config.Number, r.origin, p.ID), p.Code, p.EffectivePeriod, p.Status, p.EffectiveDateTime, p.Issued, p.Conclusion, string(said))
 	for _, result := range r.Results {
 		name += "\n" + substance(result)
 	}

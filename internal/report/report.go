@@ -160,6 +160,10 @@ func (d *Desk) Complete(ctx context.Context, found hospital.Found[*r4.Diagnostic
 			return none, hospital.Refuse(hospital.ErrUnexpectedAnswer, "the report names no patient of its store")
 		}
 		hospital.Concerns(ctx, verb.ByRecord(origin, patient))
-		return d.Of(f, verb.Records{patient}, opts).one(ctx, header{Resource: r, Origin: origin})
+		records, err := verb.RecordsOf(ctx, d.client, f, origin, patient)
+		if err != nil {
+			return none, err
+		}
+		return d.Of(f, records, opts).one(ctx, header{Resource: r, Origin: origin})
 	}, opts...)
 }

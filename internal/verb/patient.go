@@ -67,36 +67,80 @@ const maxRecords = 16
 func FindRecords(ctx context.Context, c *hospital.Client, f *fhir.Client, id campus.PatientID) (hospital.Found[Records], error) {
 	patient, err := FindPatient(ctx, f, id)
 	out := hospital.Found[Records]{Origin: patient.Origin}
-	if err != nil {
-		return out, err
+	if err == nil {
+		out.Resource, err = gather(hospital.SameStore(ctx, patient.Origin), c, f, patient.Origin, patient.Resource)
 	}
-	out.Resource = Records{patient.Resource.ID}
-	ctx = hospital.SameStore(ctx, patient.Origin)
-	for queue := []*r4.Patient{patient.Resource}; len(queue) > 0; queue = queue[1:] {
-		for _, old := range replaced(c, patient.Origin, queue[0]) {
-			if slices.Contains(out.Resource, old) {
-				continue
+	return out, err
+}
+
+// RecordsOf are the records of whom the record of an id is of, which may have been merged
+// into another since the id was read.
+func RecordsOf(ctx context.Context, c *hospital.Client, f *fhir.Client, o hospital.Origin, id string) (Records, error) {
+	ctx = hospital.SameStore(ctx, o)
+	at := id
+	for range maxRecords {
+		p, _, err := fhir.Read[*r4.Patient](ctx, f, at)
+		if errors.Is(err, fhir.ErrNotFound) || errors.Is(err, fhir.ErrGone) {
+			return Records{id}, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		into := linked(c, o, p, r4.LinkTypeReplacedBy)
+		if len(into) == 0 {
+			out, err := gather(ctx, c, f, o, p)
+			if !slices.Contains(out, id) { // a server that says it at the old record only
+				out = append(out, id)
 			}
-			if out.Resource = append(out.Resource, old); len(out.Resource) > maxRecords {
-				return out, hospital.Refuse(hospital.ErrUnexpectedAnswer, "more merged records than one person has")
+			return out, err
+		}
+		at = into[0]
+	}
+	return nil, errRecords
+}
+
+var errRecords = hospital.Refuse(hospital.ErrUnexpectedAnswer, "more merged records than one person has")
+
+// gather are a record and those that were merged into it.
+func gather(ctx context.Context, c *hospital.Client, f *fhir.Client, o hospital.Origin, stands *r4.Patient) (Records, error) {
+	out := Records{stands.ID}
+	for queue := []*r4.Patient{stands}; len(queue) > 0; queue = queue[1:] {
+		for _, old := range linked(c, o, queue[0], r4.LinkTypeReplaces) {
+			if slices.Contains(out, old) {
+				continue
 			}
 			record, _, err := fhir.Read[*r4.Patient](ctx, f, old)
 			switch {
+			case err == nil && !out.over(c, o, record):
+				continue // it stands for somebody: a link of a merge that was undone, is half done, or was a mistake
 			case err == nil:
 				queue = append(queue, record)
 			case !errors.Is(err, fhir.ErrNotFound) && !errors.Is(err, fhir.ErrGone): // what was filed under one that is deleted may be there
 				return out, err
+			}
+			if out = append(out, old); len(out) > maxRecords {
+				return out, errRecords
 			}
 		}
 	}
 	return out, nil
 }
 
-// replaced are the ids of the records that were merged into p.
-func replaced(c *hospital.Client, o hospital.Origin, p *r4.Patient) []string {
+// over: does a record say itself that it was merged into one of these, or at least that
+// it is in use no more?
+func (r Records) over(c *hospital.Client, o hospital.Origin, old *r4.Patient) bool {
+	into := linked(c, o, old, r4.LinkTypeReplacedBy)
+	if len(into) == 0 {
+		return old.Active != nil && !*old.Active
+	}
+	return slices.ContainsFunc(into, func(id string) bool { return slices.Contains(r, id) })
+}
+
+// linked are the ids of the records to which p has a link of this type.
+func linked(c *hospital.Client, o hospital.Origin, p *r4.Patient, typ string) []string {
 	var out []string
 	for i := range p.Link {
-		if id, ok := PatientOf(c, o, p.Link[i].Other); ok && p.Link[i].Type == r4.LinkTypeReplaces {
+		if id, ok := PatientOf(c, o, p.Link[i].Other); ok && p.Link[i].Type == typ {
 			out = append(out, id)
 		}
 	}
