@@ -69,6 +69,9 @@ func (l *lostWrites) until(op Op, number string) (time.Time, storeEpoch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	lost := l.all[lostKey(op, number)]
+	if time.Since(lost.at) > lostKept {
+		return time.Time{}, storeEpoch{}
+	}
 	return lost.at, lost.in
 }
 

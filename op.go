@@ -87,6 +87,10 @@ type Op struct {
 	// Class of its requests' times; zero is [Quick].
 	Class Class
 
+	// PerStore is for an act of which each store has its own, such as an image in an
+	// archive: that one was lost elsewhere says nothing here.
+	PerStore bool
+
 	unaudited bool // nothing of a patient can be in it
 }
 
@@ -223,7 +227,7 @@ func (c *call) heard(resp *http.Response) {
 func (c *call) askedElsewhere() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.lostIn != (storeEpoch{}) && c.asked != (storeEpoch{}) && c.lostIn != c.asked
+	return !c.op.PerStore && c.lostIn != (storeEpoch{}) && c.asked != (storeEpoch{}) && c.lostIn != c.asked
 }
 
 func (c *call) written() (wrote bool, settledAt time.Time) {

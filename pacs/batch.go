@@ -22,14 +22,16 @@ type batching struct {
 	store hospital.Op
 	items []*item
 	seen  bool // it has been looked what is there
+	told  bool // what became of each; what is asked later is asked by Error.Resolve
 }
 
 func (b *batching) run(ctx context.Context) (hospital.Origin, error) {
 	if len(b.open()) == 0 {
 		return hospital.Origin{}, nil // none of them is a DICOM file
 	}
-	b.store.Repeat = hospital.Guarded
-	origin, err := hospital.Write(ctx, b.client.client, b.store, b.open()[0].Study, b.send, b.find, b.opts...)
+	b.store.Repeat, b.store.PerStore = hospital.Guarded, true
+	origin, err := hospital.Write(ctx, b.client.client, b.store, b.open()[0].UID, b.send, b.find, b.opts...)
+	b.told = true
 	var lost *hospital.Error
 	if errors.As(err, &lost) && claimsNothing(err) && b.storedSome() {
 		lost.Code = hospital.ErrOutcomeUnknown // that is so of the rest only
@@ -49,13 +51,7 @@ func (b *batching) storedSome() bool {
 
 // open are the items of which it is not known yet what became.
 func (b *batching) open() []*item {
-	var out []*item
-	for _, it := range b.items {
-		if !it.done {
-			out = append(out, it)
-		}
-	}
-	return out
+	return undone(b.items)
 }
 
 // maxSendings bounds how often the rest of a batch is sent where that is harmless.
@@ -111,6 +107,11 @@ func (b *batching) find(ctx context.Context, _ *fhir.Client) (hospital.Origin, e
 	if len(b.open()) > 0 {
 		return hospital.Origin{}, hospital.ErrNotFound
 	}
+	for _, it := range b.items {
+		if b.told && it.UID != "" && it.Err != nil { // it has no other way to be told
+			return hospital.Origin{}, it.Err
+		}
+	}
 	return hospital.Origin{}, b.verify(ctx)
 }
 
@@ -150,6 +151,8 @@ func (b *batching) look(ctx context.Context) error {
 			it.fail(hospital.Refuse(hospital.ErrUnexpectedAnswer, "the archive lists the instance and does not have it"))
 		case err != nil:
 			return err
+		case !first && hospital.CodeOf(it.Err) == hospital.ErrInvalidArgument: // it was sent
+			it.fail(hospital.Refuse(hospital.ErrOutcomeUnknown, "the archive lists the instance, and the file cannot be read once more to compare it"))
 		}
 	}
 	b.seen = true
@@ -180,6 +183,9 @@ func (b *batching) absent(ctx context.Context, study, series string) error {
 			return err
 		}
 		for found, err := range b.client.series(ctx, study) {
+			if err != nil && hospital.CodeOf(err) != hospital.ErrNotFound {
+				return err
+			}
 			if err != nil || found.Resource.UID == series {
 				return hospital.Refuse(hospital.ErrUnexpectedAnswer, "the archive does not list the instances of a series")
 			}
@@ -214,7 +220,7 @@ func (b *batching) halves(ctx context.Context, rest []*item) (hospital.Origin, e
 		return hospital.Origin{}, err
 	}
 	alone := len(rest) == 1
-	rest = slices.DeleteFunc(slices.Clone(rest), func(it *item) bool { return it.done })
+	rest = undone(rest)
 	switch {
 	case len(rest) == 0:
 		return hospital.Origin{}, nil
@@ -226,7 +232,14 @@ func (b *batching) halves(ctx context.Context, rest []*item) (hospital.Origin, e
 	if origin, err := b.post(ctx, rest[:half]); err != nil || half == len(rest) {
 		return origin, err
 	}
-	return b.post(ctx, rest[half:])
+	if rest = undone(rest[half:]); len(rest) == 0 { // a look has found them meanwhile
+		return hospital.Origin{}, nil
+	}
+	return b.post(ctx, rest)
+}
+
+func undone(items []*item) []*item {
+	return slices.DeleteFunc(slices.Clone(items), func(it *item) bool { return it.done })
 }
 
 // put is the request. The engine sends it elsewhere only if nothing of it was executed:

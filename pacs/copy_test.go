@@ -1,6 +1,8 @@
 package pacs_test
 
 import (
+	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,4 +47,39 @@ func TestWhatACopyListsMayNotBeAll(t *testing.T) {
 		assert.Equal(t, 2, came)
 		require.ErrorIs(t, last, hospital.ErrStale)
 	})
+}
+
+// The original lists the study and goes away while it is read; the rest comes from its
+// copy: all that the original listed came, whether or not the copy lists it too.
+func TestStudyListedByTheOriginalAndEndedByACopy(t *testing.T) {
+	t.Parallel()
+	files := wireFiles(4, 1)
+	for name, lists := range map[string]bool{"the copy lists": true, "the copy does not": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			onWire(t, 2, func(w *wire) {
+				w.change = func(cfg *hospital.Config) {
+					d := &cfg.Topology
+					d.Stores = append(d.Stores, campus.Store{ID: "pacs-dr", ReplicaOf: "pacs", Lag: time.Minute})
+					d.Endpoints[1].Store, d.Endpoints[1].Readable = "pacs-dr", true
+					d.DataCenters[1].Role = campus.Standby
+				}
+				two, gone := len(wireParts(files[:2]...).body)-len(wireClose)+8, false
+				w.sites[0].says(func(r *http.Request) wireAnswer {
+					if gone {
+						return wireAnswer{status: http.StatusServiceUnavailable}
+					}
+					gone = wholeStudy(r)
+					return (&wireArchive{files: files, spoil: instead(wholeStudy, wireParts(files...).framed(wireClosing).until(two))}).answer(r)
+				})
+				w.sites[1].says((&wireArchive{files: files, spoil: func(r *http.Request, a wireAnswer) wireAnswer {
+					if strings.HasSuffix(r.URL.Path, "/instances") && !lists {
+						return wireAnswer{status: http.StatusServiceUnavailable}
+					}
+					return a
+				}}).answer)
+				w.with(func(c *pacs.Client) { wireFetch(w.t, c, pacs.Retrieval{Study: wireStudy}).all(w.t, files, "") })
+			})
+		})
+	}
 }

@@ -315,3 +315,25 @@ func TestStoreWhereTheListIsNotFound(t *testing.T) {
 		})
 	}
 }
+
+// While it is asked whether there is such a series the archive is away: that is no
+// answer at all, and no unexpected one.
+func TestStoreWhereTheArchiveGoesAwayInALook(t *testing.T) {
+	t.Parallel()
+	file := wireFiles(1, 1)[0]
+	onWire(t, 1, func(w *wire) {
+		w.sites[0].says(func(r *http.Request) wireAnswer {
+			switch {
+			case strings.HasSuffix(r.URL.Path, "/studies"):
+				return wireRaw("application/dicom+json", string(wireArray(wireRows([]wireFile{file}))))
+			case strings.HasSuffix(r.URL.Path, "/series"):
+				return wireAnswer{status: http.StatusServiceUnavailable}
+			}
+			return wireAnswer{status: http.StatusNotFound}
+		})
+		w.with(func(c *pacs.Client) {
+			_, err := wirePut(w.t.Context(), w.t, c, bytesOf(file), pacs.Upload{})
+			assert.ErrorIs(w.t, err, hospital.ErrUnavailable)
+		})
+	})
+}

@@ -105,3 +105,45 @@ func TestManyReadersInConstantMemory(t *testing.T) { //nolint:paralleltest // it
 	assert.LessOrEqual(t, grown, int64(4*flat), "of %d MiB", n*size>>20)
 	assert.Len(t, files, n)
 }
+
+// As TestReaderIsNotReadBesideTheLoop; the loop is left by a panic that the program
+// survives (with -race).
+func TestReaderIsNotReadBesideAPanic(t *testing.T) {
+	t.Parallel()
+	first := newWireFile(wireStudy, wireStudy+".1", wireStudy+".9.1", strings.Repeat("pixels", 200_000))
+	files := []wireFile{first, newWireFile(wireStudy, wireStudy+".1", wireStudy+".9.2", strings.Repeat("0123456789", 100_000))}
+	all, half := wireParts(files...), len(wireParts(first).body)-300
+	w := &wire{t: t}
+	w.sites = append(w.sites, w.listen(0))
+	w.sites[0].says(func(r *http.Request) wireAnswer {
+		switch {
+		case r.Method == http.MethodPost:
+			_, _ = io.CopyN(io.Discard, r.Body, int64(half-2000))
+			return wireAnswer{status: http.StatusForbidden, framing: wireClosing}
+		case strings.HasSuffix(r.URL.Path, "/series/"+first.series+"/instances"):
+			return wireRaw("application/dicom+json", "[]")
+		case wholeStudy(r):
+			return wireAnswer{media: all.media, body: all.body[:half], endless: func(to io.Writer) {
+				past(20 * time.Millisecond)
+				_, _ = to.Write(all.body[half:])
+				_ = to.(*bufio.Writer).Flush()
+			}}
+		}
+		return (&wireArchive{files: files}).answer(r)
+	})
+	client, err := hospital.New(w.config())
+	require.NoError(t, err)
+	defer client.Close() //nolint:errcheck // nothing to say
+	c := pacs.New(client)
+	for range 20 {
+		func() {
+			defer func() { assert.NotNil(t, recover()) }()
+			for in, err := range c.Retrieve(t.Context(), pacs.Retrieval{Study: wireStudy}) {
+				require.NoError(t, err)
+				_, err = wirePut(t.Context(), t, c, []pacs.File{pacs.Reader(in.Resource, -1)}, pacs.Upload{})
+				require.NoError(t, err)
+				panic("the program's own")
+			}
+		}()
+	}
+}

@@ -48,7 +48,7 @@ type paging struct {
 	search         dicomweb.Search
 	unique         Tag
 	seen           map[string]bool // by UID and patient
-	whose          string          // all of it, below a study
+	whose          dicomweb.Head   // all of it, below a study
 	origin         hospital.Origin
 	offset         int
 	ended          bool
@@ -92,11 +92,12 @@ func (p *paging) next(ctx context.Context) ([]Dataset, error) {
 func (p *paging) fresh(page []Dataset) ([]Dataset, error) {
 	var out []Dataset
 	for _, d := range page {
-		id, whose := d.Text(p.unique), d.Text(dicomweb.TagPatientID)+"|"+d.Text(dicomweb.TagIssuerOfPatientID)
+		h := dicomweb.Head{PatientID: d.Text(dicomweb.TagPatientID), IssuerOfPatientID: d.Text(dicomweb.TagIssuerOfPatientID)}
+		id, whose := d.Text(p.unique), h.PatientID+"|"+h.IssuerOfPatientID
 		switch {
 		case !dicomweb.ValidUID(id):
 			return nil, hospital.Refuse(hospital.ErrUnexpectedAnswer, "a match without UID")
-		case p.path != "/studies" && !p.same(whose):
+		case p.path != "/studies" && !p.same(h):
 			return nil, errTwoPatients
 		case !p.seen[id+" "+whose]:
 			p.seen[id+" "+whose] = true
@@ -108,12 +109,18 @@ func (p *paging) fresh(page []Dataset) ([]Dataset, error) {
 
 var errTwoPatients = hospital.Refuse(hospital.ErrUnexpectedAnswer, "one UID under two patients; have the archive corrected")
 
-// same: is it the patient of what came before? A server may leave out who it is.
-func (p *paging) same(whose string) bool {
-	if p.whose == "" && whose != "|" {
-		p.whose = whose
+// same: is it the patient of what came before? A server may leave out who it is, or who
+// has issued the number: it lists what stands in each file.
+func (p *paging) same(h dicomweb.Head) bool {
+	switch {
+	case h.PatientID == "" && h.IssuerOfPatientID == "":
+		return true
+	case p.whose != (dicomweb.Head{}) && !samePatient(p.whose, h):
+		return false
+	case p.whose.IssuerOfPatientID == "":
+		p.whose = h
 	}
-	return whose == "|" || whose == p.whose
+	return true
 }
 
 // noRoute: a search that finds nothing says so with an empty answer. 404 means that the

@@ -1,8 +1,12 @@
 package pacs_test
 
 import (
+	"net/http"
+	"slices"
+	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hospital-go/hospital"
@@ -31,4 +35,34 @@ func TestOneStudyOfTwoPeople(t *testing.T) {
 			require.ErrorIs(t, errorOf(c.Retrieve(t.Context(), pacs.Retrieval{Study: "1.2.3"})), hospital.ErrUnexpectedAnswer)
 		})
 	}
+}
+
+// An archive lists each instance with what stands in it: one has no issuer of the
+// patient ID (a report of another maker's), the others have.
+func TestOneInstanceWithoutIssuer(t *testing.T) {
+	t.Parallel()
+	files := wireFiles(3, 1)
+	for i, issuer := range []string{"", "A", "A"} {
+		files[i] = ofPatient(files[i], "100", issuer)
+	}
+	onWire(t, 1, func(w *wire) {
+		s := &wireStore{files: files[:2]}
+		w.sites[0].says(func(r *http.Request) wireAnswer {
+			if !strings.HasSuffix(r.URL.Path, "/instances") {
+				return s.say(r)
+			}
+			rows := wireRows(s.files)
+			if slices.Contains(r.URL.Query()["includefield"], "PatientID") { // nobody has to name it below a study
+				rows[0] = `{"00100020":{"vr":"LO","Value":["100"]},` + rows[0][1:]
+				rows[1] = `{"00100020":{"vr":"LO","Value":["100"]},"00100021":{"vr":"LO","Value":["A"]},` + rows[1][1:]
+			}
+			return wirePage(r, rows)
+		})
+		w.with(func(c *pacs.Client) {
+			wireFetch(w.t, c, pacs.Retrieval{Study: wireStudy}).all(w.t, files[:2], "")
+			got, err := wirePut(w.t.Context(), w.t, c, bytesOf(files[2]), pacs.Upload{})
+			require.NoError(w.t, err)
+			assert.Equal(w.t, []string{"stored"}, wireOutcomes(got))
+		})
+	})
 }

@@ -139,12 +139,13 @@ func (d *download) run(ctx context.Context) error {
 		}
 		broke = cmp.Or(broke, again)
 	}
+	copied := d.copied
 	if broke != nil && d.list(ctx) == nil { // what broke off may have had more than was listed
 		if err := d.rest(ctx, unit{listed: d.listed}, broke); err != nil || d.stopped {
 			return err
 		}
 	}
-	if d.copied { // nobody can tell whether all that it has is all there is
+	if copied { // nobody can tell whether all that it has is all there is
 		return hospital.ErrStale
 	}
 	return nil
@@ -335,15 +336,14 @@ func (d *download) once(ctx context.Context, r ref, again error) error {
 // deliver hands an instance over and sees that all of it came.
 func (d *download) deliver(in *Instance) error {
 	defer in.leave()
+	defer in.end() // also when the loop is left by a panic
 	d.stopped = !d.yield(hospital.Found[*Instance]{Resource: in, Origin: in.origin}, nil)
 	if d.stopped {
-		in.end()
 		return nil
 	}
 	if _, err := io.Copy(io.Discard, in); err != nil {
 		return err
 	}
-	in.end()
 	delete(d.left, in.UID)
 	d.came[in.UID] = true
 	d.progress.Instances++

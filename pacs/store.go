@@ -46,7 +46,8 @@ func Bytes(data []byte) File {
 
 // Reader is a file that can be read once; size is as File.Size. When the request that
 // sends it is lost it cannot be sent again, and Upload.Verify has nothing to compare
-// with: then the file fails with hospital.ErrInvalidArgument.
+// with: then the file fails with hospital.ErrInvalidArgument, or, when the archive lists it
+// all the same, with hospital.ErrOutcomeUnknown.
 func Reader(r io.Reader, size int64) File {
 	o := &oneShot{rest: r, lock: make(chan struct{}, 1)}
 	return File{Size: size, Open: o.open, forget: o.forget}
@@ -123,8 +124,7 @@ type Upload struct {
 	// Study is the study that all must belong to; empty takes what comes.
 	Study string
 	// BatchBytes and BatchFiles bound one request: more is sent in several, one after
-	// another, and each study in its own; a file that is larger goes alone. Zero means
-	// 64 MiB and 100 files. Two Stores of one study by one process take turns.
+	// another; a file that is larger goes alone. Zero means 64 MiB and 100 files.
 	BatchBytes int64
 	BatchFiles int
 	// Verify reads every instance back and compares it. What was there before is always
@@ -169,7 +169,7 @@ type Stored struct {
 	// Err is why it is not stored: hospital.ErrConflict when another file with its UID is
 	// there, hospital.ErrRefused when the archive refused it or says nothing of it,
 	// hospital.ErrInvalidArgument when it is not a DICOM file, and then nothing was sent
-	// of it.
+	// of it, hospital.ErrOutcomeUnknown when a [Reader] was sent and cannot be compared.
 	Err error
 }
 
@@ -290,7 +290,7 @@ func (s *storing) batches(files []File) iter.Seq[[]*item] {
 			}
 			it := s.inspect(i, f)
 			grown := size + max(f.Size, 0)
-			if len(batch) > 0 && (len(batch) == s.BatchFiles || grown > s.BatchBytes || f.Size < 0 || holds(batch, it)) {
+			if len(batch) > 0 && (len(batch) == s.BatchFiles || grown > s.BatchBytes || f.Size < 0 || holds(batch, it.UID)) {
 				if !yield(batch) {
 					return
 				}
@@ -307,11 +307,9 @@ func (s *storing) batches(files []File) iter.Seq[[]*item] {
 }
 
 // holds: of two with one UID an archive keeps the first and names both; only a look
-// between them tells. A request is of one study, which is its number.
-func holds(batch []*item, next *item) bool {
-	return next.UID != "" && slices.ContainsFunc(batch, func(it *item) bool {
-		return it.UID == next.UID || (it.Study != "" && it.Study != next.Study)
-	})
+// between them tells.
+func holds(batch []*item, uid string) bool {
+	return uid != "" && slices.ContainsFunc(batch, func(it *item) bool { return it.UID == uid })
 }
 
 // inspect reads a file's head.
