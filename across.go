@@ -131,8 +131,13 @@ func (f *fan[T]) run(ctx context.Context, targets []target, key func(T) string, 
 	var asking sync.WaitGroup
 	for _, t := range targets {
 		asking.Go(func() {
-			defer func() {
-				if p := recover(); p != nil { // the caller's loop panics instead
+			done := false
+			defer func() { // the caller's loop panics instead
+				p := recover()
+				if p == nil && !done { // runtime.Goexit, as by require in a test
+					p = "hospital: a verb ended its goroutine"
+				}
+				if p != nil {
 					f.panicked.CompareAndSwap(nil, &p)
 					cancel()
 				}
@@ -144,6 +149,7 @@ func (f *fan[T]) run(ctx context.Context, targets []target, key func(T) string, 
 			case <-ctx.Done():
 				f.hand(ctx, pieces, f.outOfTime(ctx, t))
 			}
+			done = true
 		})
 	}
 	go func() {

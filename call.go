@@ -138,7 +138,8 @@ func Write[T any](ctx context.Context, c *Client, op Op, number string, send, fi
 	limited, cancel := context.WithTimeout(ctx, overall)
 	defer cancel()
 	w := &write[T]{client: c, f: f, call: call, number: number, send: send, find: find}
-	leave, waited := c.lost.enter(limited, op, number)
+	act := c.actOf(call)
+	leave, waited := c.lost.enter(limited, op, act)
 	if leave == nil { // another call of this number is still under way
 		w.settledAt = time.Now().Add(c.longestRun(op.System))
 		err := end(error(ErrOutcomeUnknown))
@@ -146,7 +147,7 @@ func Write[T any](ctx context.Context, c *Client, op Op, number string, send, fi
 		return none, err
 	}
 	defer leave()
-	w.settledAt, call.lostIn = c.lost.until(op, number)
+	w.settledAt, call.lostIn = c.lost.until(op, act)
 	if waited {
 		w.settledAt = later(w.settledAt, time.Now())
 	}
@@ -158,16 +159,16 @@ func Write[T any](ctx context.Context, c *Client, op Op, number string, send, fi
 	told := false
 	defer func() {
 		if !told { // it panicked, and what it sent may be running
-			c.lost.note(op, number, lostWrite{at: later(w.settledAt, time.Now().Add(c.longestRun(op.System))), in: call.lostIn})
+			c.lost.note(op, act, lostWrite{at: later(w.settledAt, time.Now().Add(c.longestRun(op.System))), in: call.lostIn})
 		}
 	}()
 	v, err := w.run(limited)
 	err = end(err)
 	told = true
-	if w.name(err) {
-		c.lost.note(op, number, lostWrite{at: w.settledAt, in: call.lostIn})
+	if unknown := w.name(err); unknown || (err != nil && w.settledAt.After(time.Now())) { // it may still be running, whatever a look saw
+		c.lost.note(op, act, lostWrite{at: w.settledAt, in: call.lostIn})
 	} else {
-		c.lost.forget(op, number)
+		c.lost.forget(op, act)
 	}
 	if err != nil {
 		return none, err
@@ -193,14 +194,18 @@ func Resolve[T any](ctx context.Context, c *Client, op Op, number string, find S
 	end, always := whole(end)
 	defer always(ErrOutcomeUnknown)
 	w := &write[T]{client: c, f: f, call: call, number: number, find: find}
-	leave, _ := c.lost.enter(ctx, op, number) // a call of this number may still send
+	act := c.actOf(call)
+	leave, _ := c.lost.enter(ctx, op, act) // a call of this number may still send
 	w.settledAt = time.Now().Add(c.longestRun(op.System))
 	var v T
 	err := error(ErrOutcomeUnknown)
 	if leave != nil {
 		leave()
-		_, call.lostIn = c.lost.until(op, number)
+		_, call.lostIn = c.lost.until(op, act)
 		v, _, err = w.confirm(ctx, ErrNotFound)
+	}
+	if at := c.othersRun(call); absent(err) && at.After(w.settledAt) { // a call began meanwhile
+		w.settledAt, err = at, ErrOutcomeUnknown
 	}
 	if err = end(err); err != nil {
 		w.name(err)
@@ -230,6 +235,39 @@ func (c *Client) longestRun(system campus.SystemID) time.Duration {
 		}
 	}
 	return longest
+}
+
+// actOf is a call's number, and for whom it names one act: the campuses that write to the
+// same store. Another campus's system may use it for another one, as barcodes.
+func (c *Client) actOf(call *call) string {
+	if call.number == "" {
+		return ""
+	}
+	store := func(id campus.ID) campus.StoreID {
+		route, err := c.Topology().Route(call.op.System, id, campus.Write)
+		if err != nil {
+			return ""
+		}
+		return route[0].Endpoint.Store
+	}
+	act, mine := call.number, store(call.campus)
+	for _, id := range c.Topology().Campuses() {
+		if store(id) == mine {
+			act += "|" + string(id)
+		}
+	}
+	return act
+}
+
+// othersRun is until when a call of the number may still do the act: one under way here,
+// or one that was lost.
+func (c *Client) othersRun(call *call) time.Time {
+	act := c.actOf(call)
+	at, _ := c.lost.until(call.op, act)
+	if c.lost.underWay(call.op, act) {
+		at = later(at, time.Now().Add(c.longestRun(call.op.System)))
+	}
+	return at
 }
 
 // write is the progress of one Write.
@@ -379,10 +417,9 @@ func (w *write[T]) resolve(e *Error) func(ctx context.Context) (bool, error) {
 // look asks what became of the act, at a time of its own.
 func (w *write[T]) look(ctx context.Context, e *Error, settledAt time.Time) (bool, error) {
 	asked := time.Now()
-	if w.client.lost.underWay(w.call.op, w.number) { // by another call, which may still send
-		settledAt = later(settledAt, asked.Add(w.client.longestRun(w.call.op.System)))
-	}
+	settledAt = later(settledAt, w.client.othersRun(w.call))
 	_, err := w.find(context.WithValue(ctx, callKey{}, w.call), w.f)
+	settledAt = later(settledAt, w.client.othersRun(w.call)) // that began meanwhile
 	switch {
 	case err == nil:
 		return true, nil

@@ -227,3 +227,123 @@ func TestSessionAfterALostWriteAndAnother(t *testing.T) {
 		}
 	}, fakes.WithLag(lag), fakes.WithReadableStandby(), fakes.WithContract(campus.Contract{ServerTimeout: run}))
 }
+
+// Two desks were told that it is unknown what became of a Number. What the second one
+// lost may still be running when the first asks: that it did not happen is not the last
+// word.
+func TestResolveAfterAnotherCallLostItToo(t *testing.T) {
+	t.Parallel()
+	const run = 5 * time.Second
+	play(t, nil, func(s *stage) {
+		number := hospital.NewNumber()
+		s.hosp.Break(fakes.Rule{When: atHome, Do: fakes.Action{ResetBefore: true}, Times: 1})
+		hurried, cancel := context.WithTimeout(s.t.Context(), 500*time.Millisecond)
+		defer cancel()
+		_, err := opaque(hurried, s.client, number)
+		var first *hospital.Error
+		require.ErrorAs(s.t, err, &first)
+		require.Equal(s.t, hospital.ErrOutcomeUnknown, first.Code)
+
+		s.hosp.Break(fakes.Rule{When: fakes.When{System: campus.HIS, Interaction: "create"}, Do: fakes.Action{Delay: run - time.Second, Late: true}, Times: 1})
+		patient, cancel := context.WithTimeout(s.t.Context(), run+time.Second)
+		defer cancel()
+		_, err = opaque(patient, s.client, number) // waits, sends once more, and is lost
+		require.Equal(s.t, hospital.ErrOutcomeUnknown, hospital.CodeOf(err))
+
+		happened, err := first.Resolve(s.t.Context())
+		pass(2 * run)
+		require.Equal(s.t, 1, s.orders(number), "the second one's was executed")
+		if err == nil {
+			assert.True(s.t, happened, "it was said that it did not happen, and no longer can")
+		}
+	}, fakes.WithContract(campus.Contract{ServerTimeout: run}))
+}
+
+// The same of Resolve by the Number alone: a call that begins while it waits may still
+// send, or have been lost.
+func TestResolveWhileACallBegins(t *testing.T) {
+	t.Parallel()
+	const run = 5 * time.Second
+	for name, patience := range map[string]time.Duration{"under way": time.Minute, "lost": 2 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			play(t, nil, func(s *stage) {
+				number := hospital.NewNumber()
+				s.hosp.Break(fakes.Rule{When: fakes.When{System: campus.HIS, Interaction: "create"}, Do: fakes.Action{Delay: run - time.Second, Late: true}, Times: 1})
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					pass(2 * time.Second)
+					ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+					defer cancel()
+					_, _ = opaque(ctx, s.client, number)
+				}()
+				_, err := hospital.Resolve(s.t.Context(), s.client, opaqueOp, number, findOrder(number))
+				<-done
+				pass(2 * run)
+				require.Equal(s.t, 1, s.orders(number))
+				assert.NotErrorIs(s.t, err, hospital.ErrNotFound, "it was said that it did not happen, and no longer can")
+			}, fakes.WithContract(campus.Contract{ServerTimeout: run}))
+		})
+	}
+}
+
+// Where each campus has a laboratory of its own, a number of one is none of the other's:
+// what one lost is nothing that the other may have done.
+func TestLostAtOneCampusIsNotTheOthers(t *testing.T) {
+	t.Parallel()
+	const run = 5 * time.Second
+	op := opaqueOp
+	op.System = campus.LIS
+	order := func(ctx context.Context, c *hospital.Client, at campus.ID) error {
+		_, err := hospital.Write(ctx, c, op, "10000001", func(ctx context.Context, f *fhir.Client) (hospital.Origin, error) {
+			_, resp, err := fhir.Create(ctx, f, serviceRequest("10000001"))
+			return hospital.OriginOf(resp), err
+		}, findOrder("10000001"), hospital.AtCampus(at))
+		return err
+	}
+	play(t, nil, func(s *stage) {
+		s.hosp.Break(fakes.Rule{When: fakes.When{System: campus.LIS, Interaction: "create"}, Do: fakes.Action{ResetBefore: true}, Times: 1})
+		ctx, cancel := context.WithTimeout(s.t.Context(), 500*time.Millisecond)
+		defer cancel()
+		require.ErrorIs(s.t, order(ctx, s.client, "hankou"), hospital.ErrOutcomeUnknown)
+		for range 4 {
+			err := order(s.t.Context(), s.client, "guanggu")
+			require.NoError(s.t, err)
+			pass(40 * time.Minute)
+		}
+	}, fakes.WithOwnStores(campus.LIS), fakes.WithContract(campus.Contract{ServerTimeout: run}))
+}
+
+// A look that sees somebody else's act under the Number says nothing of the request that
+// may still be running: whoever repeats then waits for it.
+func TestLostIsNotForgottenForAnothersAct(t *testing.T) {
+	t.Parallel()
+	const run = 5 * time.Second
+	play(t, nil, func(s *stage) {
+		number, mixedUp := hospital.NewNumber(), false
+		find := func(ctx context.Context, f *fhir.Client) (hospital.Origin, error) {
+			if mixedUp {
+				return hospital.Origin{}, hospital.ErrWrongPatient // a cache that mixes answers up
+			}
+			return findOrder(number)(ctx, f)
+		}
+		send := func(ctx context.Context, f *fhir.Client) (hospital.Origin, error) {
+			_, resp, err := fhir.Create(ctx, f, serviceRequest(number))
+			return hospital.OriginOf(resp), err
+		}
+		s.hosp.Break(fakes.Rule{When: atHome, Do: fakes.Action{Delay: run - time.Second, Late: true}, Times: 1})
+		ctx, cancel := context.WithTimeout(s.t.Context(), 500*time.Millisecond)
+		defer cancel()
+		_, err := hospital.Write(ctx, s.client, opaqueOp, number, send, find)
+		require.ErrorIs(s.t, err, hospital.ErrOutcomeUnknown)
+		mixedUp = true
+		_, err = hospital.Write(s.t.Context(), s.client, opaqueOp, number, send, find)
+		require.Error(s.t, err)
+		mixedUp = false
+		_, err = hospital.Write(s.t.Context(), s.client, opaqueOp, number, send, find)
+		require.NoError(s.t, err)
+		pass(2 * run)
+		assert.Equal(s.t, 1, s.orders(number))
+	}, fakes.WithContract(campus.Contract{ServerTimeout: run}))
+}

@@ -14,8 +14,8 @@ func (r *run) finish(f *flight, resp *http.Response, v Verdict) (*http.Response,
 	if f.got.IsZero() {
 		f.got = now
 	}
+	r.charge(f, v, now) // first: a hook may panic, and must leave nothing taken
 	r.told(f, Result{Outcome: v.Outcome, Fault: v.Fault, Status: status, Duration: f.got.Sub(f.start)})
-	r.charge(f, v, now)
 	if resp != nil && v.Outcome >= Rejected {
 		f.site.clock.heard(resp.Header, f.start, f.got)
 	}

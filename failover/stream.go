@@ -176,6 +176,8 @@ func (u *upload) Read(p []byte) (int, error) {
 	switch {
 	case err == nil:
 		u.pause(u.stall)
+	case errors.Is(err, io.EOF) && u.closed.Load(): // given up: what ends then is not whole
+		return n, io.ErrUnexpectedEOF
 	case errors.Is(err, io.EOF):
 		u.pause(u.answer)
 	case !u.over.Load() && !u.closed.Load():

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -122,6 +123,78 @@ func TestSlowCredentialsEjectNoCanary(t *testing.T) {
 		_, err := p.do(t, read())
 		require.NoError(t, err)
 		canary.Wait()
+		assert.NotEqual(t, failover.Ejected, p.client.Status()[0].Read, "%v", p.events)
+	})
+}
+
+// A hook that panics when an answer has come leaves nothing taken either.
+func TestPanicAfterAnAnswerGivesTrialsBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		panics := false
+		p := newPair(t, setup{options: func(o *failover.Options) {
+			o.Hooks.AttemptDone = func(context.Context, failover.Attempt, failover.Result) {
+				if panics {
+					panic("a bug of the program's")
+				}
+			}
+		}})
+		p.stop("dc-a")
+		p.stop("dc-b")
+		for range 5 {
+			_, _ = p.do(t, read())
+		}
+		require.Equal(t, failover.Ejected, p.client.Status()[0].Read)
+		p.start(t, "dc-a")
+		for p.client.Status()[0].Read == failover.Ejected {
+			time.Sleep(time.Second) //nolint:forbidigo // synctest bubble
+		}
+		panics = true
+		for range 8 {
+			func() {
+				defer func() { _ = recover() }()
+				_, _ = p.do(t, read())
+			}()
+		}
+		panics = false
+		_, err := p.do(t, read())
+		require.NoError(t, err)
+	})
+}
+
+// One panic of a hook does not eject a server that answers: its canary came back.
+func TestPanicAfterAnAnswerEjectsNoCanary(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var panics atomic.Bool
+		p := newPair(t, setup{options: func(o *failover.Options) {
+			o.Hooks.AttemptDone = func(_ context.Context, a failover.Attempt, _ failover.Result) {
+				if a.Endpoint.DataCenter == "dc-a" && panics.CompareAndSwap(true, false) {
+					panic("a bug of the program's")
+				}
+			}
+		}})
+		p.stop("dc-a")
+		for range 5 {
+			_, _ = p.do(t, read())
+		}
+		time.Sleep(5 * time.Second) //nolint:forbidigo // synctest bubble
+		require.Equal(t, failover.Ejected, p.client.Status()[0].Read)
+		p.start(t, "dc-a")
+		for p.client.Status()[0].Read == failover.Ejected {
+			time.Sleep(time.Second) //nolint:forbidigo // synctest bubble
+		}
+		require.Equal(t, failover.Returning, p.client.Status()[0].Read)
+		panics.Store(true)
+		func() {
+			defer func() { assert.NotNil(t, recover()) }()
+			_, _ = p.do(t, read())
+		}()
+		for range 20 {
+			_, err := p.do(t, read())
+			require.NoError(t, err)
+			time.Sleep(250 * time.Millisecond) //nolint:forbidigo // synctest bubble
+		}
 		assert.NotEqual(t, failover.Ejected, p.client.Status()[0].Read, "%v", p.events)
 	})
 }

@@ -69,8 +69,8 @@ func (h *Hospital) StopAt(x failover.Selector) {
 	}
 }
 
-// StartAt brings stopped servers back. In memory and on Linux it cannot fail; on
-// loopback sockets elsewhere it fails when somebody has taken a port meanwhile.
+// StartAt brings stopped servers back. In memory it cannot fail; on loopback sockets it
+// fails when a port was taken meanwhile, on Linux only by a program that asked for it.
 func (h *Hospital) StartAt(x failover.Selector) error {
 	var all error
 	for _, s := range h.chosen(x) {

@@ -8,10 +8,10 @@ import (
 	"syscall"
 )
 
-// reserve binds a port and never listens, so that dials are refused and nobody else
-// gets the port while its server is stopped: not another program, and not a
-// connection whose own end the kernel gives a number. Listeners may share it,
-// because both allow an address to be used again.
+// reserve binds a port and never listens, so that dials are refused and the kernel gives
+// the port to nobody while its server is stopped, above all not as a connection's own
+// end. Who asks for this very port to listen at gets it, as the server does: both allow
+// an address to be used again.
 func reserve(port int) (string, io.Closer, error) {
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -3,6 +3,7 @@ package pacs_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -145,5 +146,27 @@ func TestReaderIsNotReadBesideAPanic(t *testing.T) {
 				panic("the program's own")
 			}
 		}()
+	}
+}
+
+// A source that says nothing more does not keep its caller beyond the time given.
+func TestStoreFromASilentReader(t *testing.T) {
+	t.Parallel()
+	c := imaging(t, fakes.NewHospital(t), nil)
+	file := newWireFile(wireStudy, wireStudy+".1", wireStudy+".9.1", strings.Repeat("pixels", 500_000))
+	from, to := io.Pipe()
+	defer to.Close() //nolint:errcheck // it never fails
+	src := io.MultiReader(bytes.NewReader(file.data[:2<<20]), struct{ io.Reader }{from})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = wirePut(ctx, t, c, []pacs.File{pacs.Reader(src, -1)}, pacs.Upload{})
+	}()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		assert.Fail(t, "it still waits for its source")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/hospital-go/hospital"
@@ -85,8 +86,8 @@ func (o *oneShot) open() (io.ReadCloser, error) {
 	if o.gone || o.over.Load() {
 		return nil, errReadOnce
 	}
-	o.last = &turn{oneShot: o}
-	return io.NopCloser(o.last), nil
+	o.last = &turn{oneShot: o, ended: make(chan struct{})}
+	return o.last, nil
 }
 
 var errReadOnce = hospital.Refuse(hospital.ErrInvalidArgument, "the file can be read only once")
@@ -94,11 +95,44 @@ var errReadOnce = hospital.Refuse(hospital.ErrInvalidArgument, "the file can be 
 // turn reads what was kept, then on, and remembers.
 type turn struct {
 	*oneShot
-	at int // in kept
+	at    int // in kept
+	ended chan struct{}
+	once  sync.Once
+	buf   []byte
 }
 
-// Read reads.
-func (t *turn) Read(p []byte) (int, error) {
+// Close ends a Read, whatever the source does.
+func (t *turn) Close() error {
+	t.once.Do(func() { close(t.ended) })
+	return nil
+}
+
+// Read reads, and does not wait for the source any more once it is closed.
+func (t *turn) Read(p []byte) (n int, err error) {
+	select {
+	case <-t.ended:
+		return 0, os.ErrClosed
+	default:
+	}
+	if len(t.buf) < len(p) {
+		t.buf = make([]byte, len(p))
+	}
+	buf, done := t.buf[:len(p)], make(chan struct{})
+	var got int
+	var failed error
+	go func() {
+		got, failed = t.read(buf)
+		close(done)
+	}()
+	select {
+	case <-done:
+		return copy(p, buf[:got]), failed
+	case <-t.ended: // buf is the source's now
+		return 0, os.ErrClosed
+	}
+}
+
+func (t *turn) read(p []byte) (int, error) {
 	t.lock <- struct{}{}
 	defer func() { <-t.lock }()
 	switch {

@@ -122,6 +122,9 @@ func (b *uploading) drop() error {
 
 // advance goes to the next file, or to the end.
 func (b *uploading) advance() error {
+	if b.closed.Load() { // it was no end that dropped the file
+		return os.ErrClosed
+	}
 	u := b.upload
 	if b.next == len(u.sources) {
 		b.text, b.ended = u.closing(), true

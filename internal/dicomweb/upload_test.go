@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hospital-go/hospital/internal/dicomweb"
@@ -24,4 +25,18 @@ func TestUploadIsClosedWhileItIsRead(t *testing.T) {
 		_ = body.Close()
 		reading.Wait()
 	}
+}
+
+// A body that was closed on its way has no end: else half a file is a whole one.
+func TestClosedUploadHasNoEnd(t *testing.T) {
+	t.Parallel()
+	body, err := dicomweb.NewUpload([]dicomweb.Source{{Size: -1, Open: func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(make([]byte, 1<<20))), nil
+	}}}).Open()
+	require.NoError(t, err)
+	_, err = io.CopyN(io.Discard, body, 1<<10)
+	require.NoError(t, err)
+	require.NoError(t, body.Close())
+	rest, err := io.ReadAll(body)
+	assert.Error(t, err, "%q", rest)
 }
