@@ -2,6 +2,7 @@ package pacs
 
 import (
 	"context"
+	"io"
 
 	"github.com/hospital-go/hospital"
 	"github.com/hospital-go/hospital/internal/dicomweb"
@@ -45,8 +46,11 @@ func (b *batching) verify(ctx context.Context) error {
 // compare reads an instance back: the same bytes are same, the same pixels were coerced,
 // anything else is another's.
 func (b *batching) compare(ctx context.Context, it *item, same StoreOutcome) error {
-	ours, err := it.digest()
-	if err != nil {
+	ours, err := it.digest(ctx)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return err
+	case err != nil:
 		it.fail(err)
 		return nil // it is told with the file
 	}
@@ -70,17 +74,14 @@ func samePatient(a, b dicomweb.Head) bool {
 	return a.PatientID == b.PatientID && (a.IssuerOfPatientID == b.IssuerOfPatientID || a.IssuerOfPatientID == "" || b.IssuerOfPatientID == "")
 }
 
-func (it *item) digest() (dicomweb.Digest, error) {
-	r, err := it.Open()
-	if err != nil {
-		return dicomweb.Digest{}, hospital.Refuse(hospital.ErrInvalidArgument, "the file cannot be opened")
-	}
-	defer r.Close()
-	d, err := dicomweb.Sum(r)
-	if err != nil {
-		return d, hospital.Refuse(hospital.ErrInvalidArgument, "not a whole DICOM file")
-	}
-	return d, nil
+func (it *item) digest(ctx context.Context) (d dicomweb.Digest, err error) {
+	err = it.read(ctx, func(r io.Reader) error {
+		if d, err = dicomweb.Sum(r); err != nil {
+			err = hospital.Refuse(hospital.ErrInvalidArgument, "not a whole DICOM file")
+		}
+		return err
+	})
+	return d, err
 }
 
 // digest reads an instance as the archive has it.

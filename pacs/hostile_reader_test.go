@@ -170,3 +170,37 @@ func TestStoreFromASilentReader(t *testing.T) {
 		assert.Fail(t, "it still waits for its source")
 	}
 }
+
+// A source that says nothing more keeps nobody: not in its head, and not the request
+// that follows one that was lost while it was read.
+func TestStoreFromASourceThatSaysNothing(t *testing.T) {
+	t.Parallel()
+	file := newWireFile(wireStudy, wireStudy+".1", wireStudy+".9.1", strings.Repeat("pixels", 10_000))
+	for name, said := range map[string]int{"in its head": 100, "after a loss": 20_000} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			onWire(t, 2, func(w *wire) {
+				from, to := io.Pipe()
+				defer to.Close() //nolint:errcheck // it never fails
+				s := &wireStore{refuse: func(r *http.Request) *wireAnswer {
+					_, _ = io.ReadFull(r.Body, make([]byte, said/2))
+					return &wireAnswer{drop: true}
+				}}
+				w.both(s)
+				w.with(func(c *pacs.Client) {
+					src := io.MultiReader(bytes.NewReader(file.data[:said]), struct{ io.Reader }{from})
+					ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
+					defer cancel()
+					start := time.Now()
+					got, err := wirePut(ctx, w.t, c, []pacs.File{pacs.Reader(src, -1)}, pacs.Upload{})
+					assert.LessOrEqual(w.t, time.Since(start), 11*time.Second)
+					if err == nil {
+						require.Len(w.t, got, 1)
+						err = got[0].Err
+					}
+					require.Error(w.t, err)
+				})
+			})
+		})
+	}
+}

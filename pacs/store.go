@@ -62,7 +62,7 @@ type oneShot struct {
 	rest io.Reader
 	kept []byte
 	gone bool
-	last *turn
+	last atomic.Pointer[turn]
 	over atomic.Bool
 }
 
@@ -80,21 +80,22 @@ func (o *oneShot) forget() {
 // maxKept is as far as a head may reach.
 const maxKept = 1<<20 + 64<<10
 
+// open does not wait for who is reading: that is for Read, which can be ended.
 func (o *oneShot) open() (io.ReadCloser, error) {
-	o.lock <- struct{}{}
-	defer func() { <-o.lock }()
-	if o.gone || o.over.Load() {
-		return nil, errReadOnce
-	}
-	o.last = &turn{oneShot: o, ended: make(chan struct{})}
-	return o.last, nil
+	t := &turn{oneShot: o, ended: make(chan struct{})}
+	o.last.Store(t)
+	return t, nil
 }
 
-var errReadOnce = hospital.Refuse(hospital.ErrInvalidArgument, "the file can be read only once")
+var (
+	errReadOnce  = hospital.Refuse(hospital.ErrInvalidArgument, "the file can be read only once")
+	errOvertaken = hospital.Refuse(hospital.ErrInvalidArgument, "another request reads the file now")
+)
 
 // turn reads what was kept, then on, and remembers.
 type turn struct {
 	*oneShot
+	begun bool
 	at    int // in kept
 	ended chan struct{}
 	once  sync.Once
@@ -135,8 +136,12 @@ func (t *turn) Read(p []byte) (n int, err error) {
 func (t *turn) read(p []byte) (int, error) {
 	t.lock <- struct{}{}
 	defer func() { <-t.lock }()
+	first := !t.begun
+	t.begun = true
 	switch {
-	case t.last != t || t.over.Load():
+	case t.last.Load() != t:
+		return 0, errOvertaken
+	case t.over.Load(), first && t.gone:
 		return 0, errReadOnce
 	case t.at < len(t.kept):
 		n := copy(p, t.kept[t.at:])
@@ -223,7 +228,7 @@ func (c *Client) Store(ctx context.Context, files []File, u Upload, opts ...hosp
 			return
 		}
 		s := &storing{client: c, Upload: u, opts: opts, yield: yield, progress: Progress{Total: len(files)}}
-		for batch := range s.batches(files) {
+		for batch := range s.batches(ctx, files) {
 			if !s.send(ctx, batch) {
 				return
 			}
@@ -297,7 +302,7 @@ func (s *sending) Read(p []byte) (int, error) {
 		n, err = n-1, dicomweb.ErrChanged
 	case known && end && s.left > 0:
 		err = dicomweb.ErrChanged
-	case err == nil, end, s.closed.Load(), errors.Is(err, errReadOnce): // that another request is reading now
+	case err == nil, end, s.closed.Load(), errors.Is(err, errOvertaken):
 		return n, err
 	}
 	s.item.spoilt.Store(true)
@@ -314,7 +319,7 @@ type storing struct {
 }
 
 // batches are the files in portions, each with its head read.
-func (s *storing) batches(files []File) iter.Seq[[]*item] {
+func (s *storing) batches(ctx context.Context, files []File) iter.Seq[[]*item] {
 	return func(yield func([]*item) bool) {
 		var batch []*item
 		var size int64
@@ -322,7 +327,7 @@ func (s *storing) batches(files []File) iter.Seq[[]*item] {
 			if f.Size == 0 { // no DICOM file is empty
 				f.Size = -1
 			}
-			it := s.inspect(i, f)
+			it := s.inspect(ctx, i, f)
 			grown := size + max(f.Size, 0)
 			if len(batch) > 0 && (len(batch) == s.BatchFiles || grown > s.BatchBytes || f.Size < 0 || holds(batch, it.UID)) {
 				if !yield(batch) {
@@ -347,10 +352,10 @@ func holds(batch []*item, uid string) bool {
 }
 
 // inspect reads a file's head.
-func (s *storing) inspect(i int, f File) *item {
+func (s *storing) inspect(ctx context.Context, i int, f File) *item {
 	it := &item{File: f}
 	it.Index = i
-	head, err := headOf(f)
+	head, err := headOf(ctx, f)
 	if err == nil && s.Study != "" && head.Study != s.Study {
 		err = hospital.Refuse(hospital.ErrInvalidArgument, "the file is of another study")
 	}
@@ -362,17 +367,30 @@ func (s *storing) inspect(i int, f File) *item {
 	return it
 }
 
-func headOf(f File) (dicomweb.Head, error) {
+func headOf(ctx context.Context, f File) (head dicomweb.Head, err error) {
+	err = f.read(ctx, func(r io.Reader) error {
+		head, _, err = dicomweb.ReadHead(r)
+		if err != nil {
+			err = hospital.Refuse(hospital.ErrInvalidArgument, "not a DICOM file, or without the UIDs that one must have")
+		}
+		return err
+	})
+	return head, err
+}
+
+// read opens the file for use, until ctx ends: a source that says nothing keeps nobody.
+func (f File) read(ctx context.Context, use func(io.Reader) error) error {
 	r, err := f.Open()
 	if err != nil {
-		return dicomweb.Head{}, hospital.Refuse(hospital.ErrInvalidArgument, "the file cannot be opened")
+		return hospital.Refuse(hospital.ErrInvalidArgument, "the file cannot be opened")
 	}
-	defer r.Close()
-	head, _, err := dicomweb.ReadHead(r)
-	if err != nil {
-		return head, hospital.Refuse(hospital.ErrInvalidArgument, "not a DICOM file, or without the UIDs that one must have")
+	left := context.AfterFunc(ctx, func() { _ = r.Close() })
+	err = use(r)
+	if !left() { // it was closed, whatever that looked like
+		return hospital.Because(hospital.CodeOf(ctx.Err()), ctx.Err())
 	}
-	return head, nil
+	_ = r.Close()
+	return err
 }
 
 func (it *item) fail(err error) { it.Outcome, it.Err, it.done = NotStored, err, true }
