@@ -45,6 +45,12 @@ func markedArchive(t *testing.T, hosp *fakes.Hospital, d *markedDesk) {
 	d.images = pacs.New(d.client, pacs.WithSystems(pacs.Systems{Accession: markIssuer}),
 		pacs.WithViewers(map[campus.DataCenterID]string{"dc-a": "https://viewer.test/{study}?t={token}"}),
 		pacs.WithViewerToken(func(context.Context, string) (string, error) { return markToken, nil }))
+	ct := r4.Coding{System: "http://dicom.nema.org/resources/ontology/DCM", Code: "CT"}
+	d.room = first(t, d.images.Schedules(t.Context(), ct, d.demo.Start, d.demo.End))
+	for slot, err := range d.images.FreeSlots(t.Context(), d.room, d.demo.Start, d.demo.End) {
+		require.NoError(t, err)
+		d.scans = append(d.scans, slot)
+	}
 }
 
 var markedImaging = map[string]func(ctx context.Context, d *markedDesk) error{
@@ -142,6 +148,33 @@ var markedImaging = map[string]func(ctx context.Context, d *markedDesk) error{
 	},
 	"pacs.Schedules": func(ctx context.Context, d *markedDesk) error {
 		return drain(d.images.Schedules(ctx, r4.Coding{System: markIssuer, Code: "CT"}, time.Now(), time.Now().Add(time.Hour)))
+	},
+	"pacs.FreeSlots": func(ctx context.Context, d *markedDesk) error {
+		return drain(d.images.FreeSlots(ctx, d.room, d.demo.Start, d.demo.End))
+	},
+	"pacs.Hold": func(ctx context.Context, d *markedDesk) error {
+		_, err := d.images.Hold(ctx, pacs.HoldRequest{Number: markHold, Patient: d.id, Slot: d.scans[0], Until: time.Now().Add(time.Hour)})
+		return err
+	},
+	"pacs.Book": func(ctx context.Context, d *markedDesk) error {
+		_, err := d.images.Book(ctx, pacs.BookRequest{Number: markBook, Patient: d.id, Slot: d.scans[1]})
+		return err
+	},
+	"pacs.Reschedule": func(ctx context.Context, d *markedDesk) error {
+		_, err := d.images.Reschedule(ctx, pacs.RescheduleRequest{Number: markBook, Patient: d.id, From: d.scans[1], To: d.scans[2]})
+		return err
+	},
+	"pacs.ReleaseExpired": func(ctx context.Context, d *markedDesk) error {
+		_, err := d.images.ReleaseExpired(ctx, d.room, d.demo.Start, d.demo.End)
+		return err
+	},
+	"pacs.SeeCritical": func(ctx context.Context, d *markedDesk) error {
+		_, err := d.images.SeeCritical(ctx, pacs.CriticalAcknowledgement{Number: markCritical, By: "D1", Text: markText})
+		return err
+	},
+	"pacs.HandleCritical": func(ctx context.Context, d *markedDesk) error {
+		_, err := d.images.HandleCritical(ctx, pacs.CriticalAcknowledgement{Number: markCritical, By: "D1", Text: markText})
+		return err
 	},
 	"pacs.Appointment": func(ctx context.Context, d *markedDesk) error {
 		_, err := d.images.Appointment(ctx, markBook, d.id)

@@ -67,6 +67,8 @@ type markedDesk struct {
 	record   *r4.Patient // as the server has it
 	actor    hospital.Actor
 	images   *pacs.Client
+	room     hospital.Found[*r4.Schedule] // of the CT
+	scans    []hospital.Found[*r4.Slot]
 	markedResults
 }
 
@@ -111,6 +113,7 @@ var markedVerbs = map[string]func(ctx context.Context, d *markedDesk) error{
 		})
 		return err
 	},
+	"his.Resolve": func(ctx context.Context, d *markedDesk) error { _, err := d.Resolve(ctx, markHold); return err },
 	"his.Release": func(ctx context.Context, d *markedDesk) error { _, err := d.Release(ctx, markHold, d.id); return err },
 	"his.ReleaseExpired": func(ctx context.Context, d *markedDesk) error {
 		_, err := d.ReleaseExpired(ctx, d.schedule, d.demo.Start, d.demo.End)

@@ -126,7 +126,9 @@ type Store struct {
 	ID StoreID
 	// ReplicaOf names the store this one copies, empty for an original.
 	ReplicaOf StoreID
-	// Lag bounds how far a replica may be behind; zero means unknown.
+	// Lag bounds how far a replica may be behind; zero means unknown. Declare it: session
+	// reads are answered by a replica only once it must have what the client wrote or has
+	// been shown, so by one of unknown lag not at all after that.
 	Lag time.Duration
 	// Writers are the data centres whose endpoints take writes. Empty means every
 	// active one, for an original, and none for a replica.
