@@ -5,10 +5,12 @@ import (
 	"maps"
 	"sync"
 	"time"
+
+	"github.com/hospital-go/hospital/campus"
 )
 
 // lostWrites remembers until when lost writes of this process may still run, by
-// system and number, so that a caller who repeats at once does not put a second
+// system and act ([Client.actOf]), so that a caller who repeats at once does not put a second
 // one beside the first. The zero value is ready.
 type lostWrites struct {
 	mu   sync.Mutex
@@ -25,15 +27,15 @@ type lostWrite struct {
 	in storeEpoch
 }
 
-func lostKey(op Op, number string) string { return string(op.System) + "|" + number }
+func lostKey(op Op, act string) string { return string(op.System) + "|" + act }
 
 // enter waits until no other Write of the number is under way here; leave is nil
 // when ctx ends first.
-func (l *lostWrites) enter(ctx context.Context, op Op, number string) (leave func(), waited bool) {
-	if number == "" {
+func (l *lostWrites) enter(ctx context.Context, op Op, act string) (leave func(), waited bool) {
+	if act == "" {
 		return func() {}, false
 	}
-	for key, mine := lostKey(op, number), make(chan struct{}); ; waited = true {
+	for key, mine := lostKey(op, act), make(chan struct{}); ; waited = true {
 		l.mu.Lock()
 		other := l.busy[key]
 		if other == nil {
@@ -59,24 +61,24 @@ func (l *lostWrites) enter(ctx context.Context, op Op, number string) (leave fun
 	}
 }
 
-func (l *lostWrites) underWay(op Op, number string) bool {
+func (l *lostWrites) underWay(op Op, act string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.busy[lostKey(op, number)] != nil
+	return l.busy[lostKey(op, act)] != nil
 }
 
-func (l *lostWrites) until(op Op, number string) (time.Time, storeEpoch) {
+func (l *lostWrites) until(op Op, act string) (time.Time, storeEpoch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	lost := l.all[lostKey(op, number)]
+	lost := l.all[lostKey(op, act)]
 	if time.Since(lost.at) > lostKept {
 		return time.Time{}, storeEpoch{}
 	}
 	return lost.at, lost.in
 }
 
-func (l *lostWrites) note(op Op, number string, lost lostWrite) {
-	if number == "" {
+func (l *lostWrites) note(op Op, act string, lost lostWrite) {
+	if act == "" {
 		return
 	}
 	l.mu.Lock()
@@ -86,16 +88,49 @@ func (l *lostWrites) note(op Op, number string, lost lostWrite) {
 	}
 	now := time.Now()
 	maps.DeleteFunc(l.all, func(_ string, w lostWrite) bool { return now.Sub(w.at) > lostKept })
-	key := lostKey(op, number)
+	key := lostKey(op, act)
 	l.all[key] = lostWrite{op.Name, later(lost.at, l.all[key].at), lost.in}
 }
 
 // forget is for the operation that was lost; another one with its number knows
 // nothing of it.
-func (l *lostWrites) forget(op Op, number string) {
+func (l *lostWrites) forget(op Op, act string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if key := lostKey(op, number); l.all[key].op == op.Name {
+	if key := lostKey(op, act); l.all[key].op == op.Name {
 		delete(l.all, key)
 	}
+}
+
+// actOf is a call's number, and for whom it names one act: the campuses that write to the
+// same store. Another campus's system may use it for another one, as barcodes.
+func (c *Client) actOf(call *call) string {
+	if call.number == "" {
+		return ""
+	}
+	store := func(id campus.ID) campus.StoreID {
+		route, err := c.Topology().Route(call.op.System, id, campus.Write)
+		if err != nil {
+			return ""
+		}
+		return route[0].Endpoint.Store
+	}
+	act, mine := call.number, store(call.campus)
+	for _, id := range c.Topology().Campuses() {
+		if store(id) == mine {
+			act += "|" + string(id)
+		}
+	}
+	return act
+}
+
+// othersRun is until when a call of the number may still do the act: one under way here,
+// or one that was lost.
+func (c *Client) othersRun(call *call) time.Time {
+	act := c.actOf(call)
+	at, _ := c.lost.until(call.op, act)
+	if c.lost.underWay(call.op, act) {
+		at = later(at, time.Now().Add(c.longestRun(call.op.System)))
+	}
+	return at
 }

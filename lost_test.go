@@ -3,9 +3,7 @@ package hospital_test
 import (
 	"context"
 	"net/http"
-	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -142,42 +140,6 @@ func TestResolveWhileAnotherCallMaySend(t *testing.T) {
 			assert.True(s.t, happened, "it was said that it did not, and no longer can")
 		}
 	}, fakes.WithContract(campus.Contract{ServerTimeout: run}))
-}
-
-// Resolve is as careful as Write: that another store knows nothing of a lost write
-// says nothing.
-func TestResolveIsNotAnsweredByAnotherStore(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		town, docs := newTokenTown(t), &documents{text: townDocument(1, "dc-a", 1, "")}
-		town.valid["x"] = true
-		cfg := hospital.Config{Source: docs, SourceEvery: 10 * time.Millisecond, Dial: town.config(nil).Dial}
-		cfg.Credentials = map[campus.SystemID]hospital.Credential{campus.HIS: hospital.BearerToken("x")}
-		require.NoError(t, cfg.Fetch(t.Context()))
-		client, err := hospital.New(cfg)
-		require.NoError(t, err)
-		defer client.Close() //nolint:errcheck // it never fails
-		op := hospital.Op{Name: "test.Order", System: campus.HIS, Class: hospital.Settle}
-		find := func(ctx context.Context, f *fhir.Client) (int, error) {
-			_, _, err := fhir.Read[*r4.Patient](ctx, f, "absent")
-			return 0, err
-		}
-		hurried, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		_, err = hospital.Write(hurried, client, op, "N1", func(ctx context.Context, f *fhir.Client) (int, error) {
-			town.mu.Lock()
-			town.lose = true
-			town.mu.Unlock()
-			_, _, err := fhir.Create(ctx, f, &r4.Patient{})
-			return 0, err
-		}, find)
-		require.ErrorIs(t, err, hospital.ErrOutcomeUnknown)
-		other := strings.ReplaceAll(townDocument(2, "dc-a", 1, ""), "stores: [{id: his, epoch: 1}]", "stores: [{id: other}]")
-		docs.set(strings.ReplaceAll(other, "store: his", "store: other"), nil)
-		time.Sleep(50 * time.Millisecond) //nolint:forbidigo // synctest bubble
-		_, err = hospital.Resolve(t.Context(), client, op, "N1", find)
-		require.ErrorIs(t, err, hospital.ErrOutcomeUnknown)
-	})
 }
 
 // A look that stumbles over two records of the patient has not seen what became of a

@@ -127,7 +127,8 @@ func TestSessionWithoutAWriter(t *testing.T) {
 	}, fakes.WithLag(lag), fakes.WithReadableStandby())
 }
 
-// Nor does a caller who repeats at once put a second one into the other store.
+// Nor does a caller who repeats at once put a second one into the other store, and who
+// asks is not answered by it.
 func TestRepeatedLostWriteIsNotSoughtElsewhere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -141,6 +142,10 @@ func TestRepeatedLostWriteIsNotSoughtElsewhere(t *testing.T) {
 		defer client.Close() //nolint:errcheck // it never fails
 		op := hospital.Op{Name: "test.Order", System: campus.HIS, Class: hospital.Settle}
 		sent := 0
+		find := func(ctx context.Context, f *fhir.Client) (int, error) {
+			_, _, err := fhir.Read[*r4.Patient](ctx, f, "absent")
+			return 0, err
+		}
 		once := func(ctx context.Context) error {
 			_, err := hospital.Write(ctx, client, op, "N1",
 				func(ctx context.Context, f *fhir.Client) (int, error) {
@@ -150,11 +155,7 @@ func TestRepeatedLostWriteIsNotSoughtElsewhere(t *testing.T) {
 					town.mu.Unlock()
 					_, _, err := fhir.Create(ctx, f, &r4.Patient{})
 					return 0, err
-				},
-				func(ctx context.Context, f *fhir.Client) (int, error) {
-					_, _, err := fhir.Read[*r4.Patient](ctx, f, "absent")
-					return 0, err
-				})
+				}, find)
 			return err
 		}
 		hurried, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -163,6 +164,8 @@ func TestRepeatedLostWriteIsNotSoughtElsewhere(t *testing.T) {
 		other := strings.ReplaceAll(townDocument(2, "dc-a", 1, ""), "stores: [{id: his, epoch: 1}]", "stores: [{id: other}]")
 		docs.set(strings.ReplaceAll(other, "store: his", "store: other"), nil)
 		time.Sleep(50 * time.Millisecond) //nolint:forbidigo // synctest bubble
+		_, err = hospital.Resolve(t.Context(), client, op, "N1", find)
+		require.ErrorIs(t, err, hospital.ErrOutcomeUnknown)
 		require.ErrorIs(t, once(t.Context()), hospital.ErrOutcomeUnknown)
 		assert.Equal(t, 1, sent, "the first may have been executed where nobody looks now")
 	})

@@ -50,41 +50,50 @@ func TestDoubtedTrialsMakeRoom(t *testing.T) {
 	})
 }
 
-// A hook or a credential that panics leaves nothing taken: of eight calls that did,
-// none keeps a returning endpoint's room.
+// A credential, or a hook after the answer, that panics leaves nothing taken: of eight
+// calls that did, none keeps a returning endpoint's room.
 func TestPanicGivesTrialsBack(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		panics := false
-		p := newPair(t, setup{options: func(o *failover.Options) {
-			o.Authorize = func(context.Context, *campus.Endpoint, *http.Request) error {
-				if panics {
-					panic("a bug of the program's")
+	panics := false
+	bug := func() {
+		if panics {
+			panic("the program's own")
+		}
+	}
+	for name, options := range map[string]func(o *failover.Options){
+		"credential": func(o *failover.Options) {
+			o.Authorize = func(context.Context, *campus.Endpoint, *http.Request) error { bug(); return nil }
+		},
+		"hook": func(o *failover.Options) {
+			o.Hooks.AttemptDone = func(context.Context, failover.Attempt, failover.Result) { bug() }
+		},
+	} {
+		t.Run(name, func(t *testing.T) { //nolint:paralleltest // they share what panics
+			synctest.Test(t, func(t *testing.T) {
+				p := newPair(t, setup{options: options})
+				p.stop("dc-a")
+				p.stop("dc-b")
+				for range 5 {
+					_, _ = p.do(t, read())
 				}
-				return nil
-			}
-		}})
-		p.stop("dc-a")
-		p.stop("dc-b")
-		for range 5 {
-			_, _ = p.do(t, read())
-		}
-		require.Equal(t, failover.Ejected, p.client.Status()[0].Read)
-		p.start(t, "dc-a")
-		for p.client.Status()[0].Read == failover.Ejected {
-			time.Sleep(time.Second) //nolint:forbidigo // synctest bubble
-		}
-		panics = true
-		for range 8 {
-			func() {
-				defer func() { _ = recover() }()
-				_, _ = p.do(t, read())
-			}()
-		}
-		panics = false
-		_, err := p.do(t, read())
-		require.NoError(t, err)
-	})
+				require.Equal(t, failover.Ejected, p.client.Status()[0].Read)
+				p.start(t, "dc-a")
+				for p.client.Status()[0].Read == failover.Ejected {
+					time.Sleep(time.Second) //nolint:forbidigo // synctest bubble
+				}
+				panics = true
+				for range 8 {
+					func() {
+						defer func() { assert.NotNil(t, recover()) }()
+						_, _ = p.do(t, read())
+					}()
+				}
+				panics = false
+				_, err := p.do(t, read())
+				require.NoError(t, err)
+			})
+		})
+	}
 }
 
 // A slow token server is not the endpoint's fault, of a returning one neither.
@@ -124,41 +133,6 @@ func TestSlowCredentialsEjectNoCanary(t *testing.T) {
 		require.NoError(t, err)
 		canary.Wait()
 		assert.NotEqual(t, failover.Ejected, p.client.Status()[0].Read, "%v", p.events)
-	})
-}
-
-// A hook that panics when an answer has come leaves nothing taken either.
-func TestPanicAfterAnAnswerGivesTrialsBack(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		panics := false
-		p := newPair(t, setup{options: func(o *failover.Options) {
-			o.Hooks.AttemptDone = func(context.Context, failover.Attempt, failover.Result) {
-				if panics {
-					panic("a bug of the program's")
-				}
-			}
-		}})
-		p.stop("dc-a")
-		p.stop("dc-b")
-		for range 5 {
-			_, _ = p.do(t, read())
-		}
-		require.Equal(t, failover.Ejected, p.client.Status()[0].Read)
-		p.start(t, "dc-a")
-		for p.client.Status()[0].Read == failover.Ejected {
-			time.Sleep(time.Second) //nolint:forbidigo // synctest bubble
-		}
-		panics = true
-		for range 8 {
-			func() {
-				defer func() { _ = recover() }()
-				_, _ = p.do(t, read())
-			}()
-		}
-		panics = false
-		_, err := p.do(t, read())
-		require.NoError(t, err)
 	})
 }
 

@@ -20,39 +20,26 @@ import (
 // a report is left out only where the other campus has the very same.
 func TestReportsOfOneNumberAtTwoCampuses(t *testing.T) {
 	t.Parallel()
-	hosp := fakes.NewHospital(t, fakes.WithOwnStores(campus.LIS))
-	here, there := hosp.Demo().Patients[0], hosp.Demo().Patients[1]
-	cfg := hosp.Config()
-	cfg.Identities = func(context.Context, campus.PatientID) ([]campus.PatientID, error) {
-		return []campus.PatientID{there}, nil
-	}
-	client, err := hospital.New(cfg)
-	require.NoError(t, err)
-	defer client.Close() //nolint:errcheck // it never fails
-	put := func(at campus.ID, patient campus.PatientID, number, status, conclusion string) {
-		f := client.FHIR(campus.LIS, hospital.AtCampus(at))
-		subject := ""
-		for p, err := range fhir.Matches[*r4.Patient](fhir.Search(t.Context(), f, fhir.For(fhir.Identifier[*r4.Patient](patient.Issuer, patient.Value)))) {
-			require.NoError(t, err)
-			subject = p.ID
-		}
+	g := newTwoLabs(t)
+	put := func(at campus.ID, number, status, conclusion string) {
+		f, subject := g.at(at)
 		_, _, err := fhir.Create(t.Context(), f, &r4.DiagnosticReport{
 			Identifier: []r4.Identifier{{System: lis.DefaultReportSystem, Value: number}}, Status: status,
 			Category: []r4.CodeableConcept{*r4.Concept(lis.SectionSystem, lis.Laboratory)},
-			Code:     &r4.CodeableConcept{Text: "two campuses"}, Subject: r4.RefTo("Patient", subject),
+			Code:     &r4.CodeableConcept{Text: "two campuses"}, Subject: subject,
 			EffectiveDateTime: "2026-03-01T08:00:00+08:00", Issued: "2026-03-01T09:00:00+08:00", Conclusion: conclusion,
 		})
 		require.NoError(t, err)
 	}
-	put("hankou", here, "R1", "final", "a copy")
-	put("guanggu", there, "R1", "final", "a copy")
-	put("hankou", here, "R2", "final", "of one laboratory")
-	put("guanggu", there, "R2", "final", "of another, which counts alike")
-	put("hankou", here, "R3", "final", "as it was")
-	put("guanggu", there, "R3", "corrected", "as it was")
+	put("hankou", "R1", "final", "a copy")
+	put("guanggu", "R1", "final", "a copy")
+	put("hankou", "R2", "final", "of one laboratory")
+	put("guanggu", "R2", "final", "of another, which counts alike")
+	put("hankou", "R3", "final", "as it was")
+	put("guanggu", "R3", "corrected", "as it was")
 
 	got := map[string]int{}
-	for report, err := range lis.New(client).Reports(t.Context(), lis.ReportQuery{Patient: here}, hospital.AcrossCampuses()) {
+	for report, err := range g.Reports(t.Context(), lis.ReportQuery{Patient: g.here}, hospital.AcrossCampuses()) {
 		require.NoError(t, err)
 		if r := report.Resource.Report; r.Code.Text == "two campuses" {
 			got[r.Identifier[0].Value]++
@@ -61,49 +48,71 @@ func TestReportsOfOneNumberAtTwoCampuses(t *testing.T) {
 	assert.Equal(t, map[string]int{"R1": 1, "R2": 2, "R3": 2}, got)
 }
 
+// twoLabs is a group with a laboratory per campus, both of which know one patient.
+type twoLabs struct {
+	*lis.Client
+	t           *testing.T
+	client      *hospital.Client
+	here, there campus.PatientID
+}
+
+func newTwoLabs(t *testing.T) *twoLabs {
+	t.Helper()
+	hosp := fakes.NewHospital(t, fakes.WithOwnStores(campus.LIS))
+	g := &twoLabs{t: t, here: hosp.Demo().Patients[0], there: hosp.Demo().Patients[1]}
+	cfg := hosp.Config()
+	cfg.Identities = func(context.Context, campus.PatientID) ([]campus.PatientID, error) {
+		return []campus.PatientID{g.there}, nil
+	}
+	client, err := hospital.New(cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = client.Close() })
+	g.client, g.Client = client, lis.New(client)
+	return g
+}
+
+// at is a campus's laboratory and the patient's record there.
+func (g *twoLabs) at(id campus.ID) (f *fhir.Client, subject *r4.Reference) {
+	g.t.Helper()
+	f = g.client.FHIR(campus.LIS, hospital.AtCampus(id))
+	patient := map[campus.ID]campus.PatientID{"hankou": g.here, "guanggu": g.there}[id]
+	for p, err := range fhir.Matches[*r4.Patient](fhir.Search(g.t.Context(), f, fhir.For(fhir.Identifier[*r4.Patient](patient.Issuer, patient.Value)))) {
+		require.NoError(g.t, err)
+		subject = r4.RefTo("Patient", p.ID)
+	}
+	return f, subject
+}
+
 // Two campuses have one number and time, and another result: both are shown.
 func TestOneNumberWithOtherResults(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		hosp := fakes.NewHospital(t, fakes.WithOwnStores(campus.LIS))
-		here, there := hosp.Demo().Patients[0], hosp.Demo().Patients[1]
-		cfg := hosp.Config()
-		cfg.Identities = func(context.Context, campus.PatientID) ([]campus.PatientID, error) {
-			return []campus.PatientID{there}, nil
-		}
-		client, err := hospital.New(cfg)
-		require.NoError(t, err)
-		defer client.Close() //nolint:errcheck // it never fails
-		write := func(at campus.ID, patient campus.PatientID, mic r4.Decimal, flag string) {
-			f := client.FHIR(campus.LIS, hospital.AtCampus(at))
-			subject := ""
-			for p, err := range fhir.Matches[*r4.Patient](fhir.Search(t.Context(), f, fhir.For(fhir.Identifier[*r4.Patient](patient.Issuer, patient.Value)))) {
-				require.NoError(t, err)
-				subject = p.ID
-			}
+		g := newTwoLabs(t)
+		write := func(at campus.ID, mic r4.Decimal, flag string) {
+			f, subject := g.at(at)
 			o, _, err := fhir.Create(t.Context(), f, &r4.Observation{
-				Identifier: []r4.Identifier{{System: "urn:group:results", Value: "7"}}, Status: "final", Code: r4.Text("two campuses"), Subject: r4.RefTo("Patient", subject),
+				Identifier: []r4.Identifier{{System: "urn:group:results", Value: "7"}}, Status: "final", Code: r4.Text("two campuses"), Subject: subject,
 				EffectiveDateTime: "2026-03-01", Category: []r4.CodeableConcept{*r4.Concept(lis.CategorySystem, lis.LaboratoryCategory)},
 				Component: []r4.ObservationComponent{{Code: r4.Text("MIC"), ValueQuantity: r4.UCUMQuantity(mic, "mg/L"), Interpretation: []r4.CodeableConcept{*r4.Text(flag)}}},
 			})
 			require.NoError(t, err)
 			_, _, err = fhir.Create(t.Context(), f, &r4.DiagnosticReport{
 				Identifier: []r4.Identifier{{System: lis.DefaultReportSystem, Value: "7"}}, Status: "final", Code: r4.Text("two campuses"),
-				Category: []r4.CodeableConcept{*r4.Concept(lis.SectionSystem, lis.Laboratory)}, Subject: r4.RefTo("Patient", subject),
+				Category: []r4.CodeableConcept{*r4.Concept(lis.SectionSystem, lis.Laboratory)}, Subject: subject,
 				EffectiveDateTime: "2026-03-01", Result: []r4.Reference{*r4.RefTo("Observation", o.ID)},
 			})
 			require.NoError(t, err)
 		}
-		write("hankou", here, "0.5", "S")
-		write("guanggu", there, "16", "R")
-		lab, results, reports := lis.New(client), 0, 0
-		for r, err := range lab.Results(t.Context(), lis.ResultQuery{Patient: here}, hospital.AcrossCampuses()) {
+		write("hankou", "0.5", "S")
+		write("guanggu", "16", "R")
+		lab, results, reports := g.Client, 0, 0
+		for r, err := range lab.Results(t.Context(), lis.ResultQuery{Patient: g.here}, hospital.AcrossCampuses()) {
 			require.NoError(t, err)
 			if r.Resource.Observation.Code.Text == "two campuses" {
 				results++
 			}
 		}
-		for r, err := range lab.Reports(t.Context(), lis.ReportQuery{Patient: here}, hospital.AcrossCampuses()) {
+		for r, err := range lab.Reports(t.Context(), lis.ReportQuery{Patient: g.here}, hospital.AcrossCampuses()) {
 			require.NoError(t, err)
 			if r.Resource.Report.Code.Text == "two campuses" {
 				reports++
@@ -118,25 +127,12 @@ func TestOneNumberWithOtherResults(t *testing.T) {
 func TestPDFsOfOneNumberAtTwoCampuses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		hosp := fakes.NewHospital(t, fakes.WithOwnStores(campus.LIS))
-		here, there := hosp.Demo().Patients[0], hosp.Demo().Patients[1]
-		cfg := hosp.Config()
-		cfg.Identities = func(context.Context, campus.PatientID) ([]campus.PatientID, error) {
-			return []campus.PatientID{there}, nil
-		}
-		client, err := hospital.New(cfg)
-		require.NoError(t, err)
-		defer client.Close() //nolint:errcheck // it never fails
-		write := func(at campus.ID, patient campus.PatientID, number string, change func(r *r4.DiagnosticReport)) {
-			f := client.FHIR(campus.LIS, hospital.AtCampus(at))
-			subject := ""
-			for p, err := range fhir.Matches[*r4.Patient](fhir.Search(t.Context(), f, fhir.For(fhir.Identifier[*r4.Patient](patient.Issuer, patient.Value)))) {
-				require.NoError(t, err)
-				subject = p.ID
-			}
+		g := newTwoLabs(t)
+		write := func(at campus.ID, number string, change func(r *r4.DiagnosticReport)) {
+			f, subject := g.at(at)
 			r := &r4.DiagnosticReport{
 				Identifier: []r4.Identifier{{System: lis.DefaultReportSystem, Value: number}}, Status: "final", Code: r4.Text("two campuses"),
-				Category: []r4.CodeableConcept{*r4.Concept(lis.SectionSystem, lis.Laboratory)}, Subject: r4.RefTo("Patient", subject),
+				Category: []r4.CodeableConcept{*r4.Concept(lis.SectionSystem, lis.Laboratory)}, Subject: subject,
 				EffectiveDateTime: "2026-03-01",
 			}
 			change(r)
@@ -153,14 +149,14 @@ func TestPDFsOfOneNumberAtTwoCampuses(t *testing.T) {
 				r.ConclusionCode = []r4.CodeableConcept{*r4.Concept("http://snomed.info/sct", code)}
 			}
 		}
-		write("hankou", here, "7", pdf("bmVnYXRpdmU="))
-		write("guanggu", there, "7", pdf("cG9zaXRpdmU="))
-		write("hankou", here, "8", coded("260385009"))
-		write("guanggu", there, "8", coded("10828004"))
-		write("hankou", here, "9", pdf("c2FtZQ=="))
-		write("guanggu", there, "9", pdf("c2FtZQ=="))
+		write("hankou", "7", pdf("bmVnYXRpdmU="))
+		write("guanggu", "7", pdf("cG9zaXRpdmU="))
+		write("hankou", "8", coded("260385009"))
+		write("guanggu", "8", coded("10828004"))
+		write("hankou", "9", pdf("c2FtZQ=="))
+		write("guanggu", "9", pdf("c2FtZQ=="))
 		got := map[string]int{}
-		for r, err := range lis.New(client).Reports(t.Context(), lis.ReportQuery{Patient: here}, hospital.AcrossCampuses()) {
+		for r, err := range g.Client.Reports(t.Context(), lis.ReportQuery{Patient: g.here}, hospital.AcrossCampuses()) {
 			require.NoError(t, err)
 			if r.Resource.Report.Code.Text == "two campuses" {
 				got[r.Resource.Report.Identifier[0].Value]++
@@ -174,33 +170,20 @@ func TestPDFsOfOneNumberAtTwoCampuses(t *testing.T) {
 func TestOrdersOfOneNumberAtTwoCampuses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		hosp := fakes.NewHospital(t, fakes.WithOwnStores(campus.LIS))
-		here, there := hosp.Demo().Patients[0], hosp.Demo().Patients[1]
-		cfg := hosp.Config()
-		cfg.Identities = func(context.Context, campus.PatientID) ([]campus.PatientID, error) {
-			return []campus.PatientID{there}, nil
-		}
-		client, err := hospital.New(cfg)
-		require.NoError(t, err)
-		defer client.Close() //nolint:errcheck // it never fails
-		write := func(at campus.ID, patient campus.PatientID, code string) {
-			f := client.FHIR(campus.LIS, hospital.AtCampus(at))
-			subject := ""
-			for p, err := range fhir.Matches[*r4.Patient](fhir.Search(t.Context(), f, fhir.For(fhir.Identifier[*r4.Patient](patient.Issuer, patient.Value)))) {
-				require.NoError(t, err)
-				subject = p.ID
-			}
+		g := newTwoLabs(t)
+		write := func(at campus.ID, code string) {
+			f, subject := g.at(at)
 			_, _, err := fhir.Create(t.Context(), f, &r4.ServiceRequest{
 				Requisition: &r4.Identifier{System: lis.DefaultRequisitionSystem, Value: "1001"}, Status: "active", Intent: "order",
 				Category: []r4.CodeableConcept{*r4.Concept(lis.OrderCategorySystem, lis.OrderCategory)},
-				Code:     r4.Concept(loinc, code), Subject: r4.RefTo("Patient", subject), AuthoredOn: "2026-03-01",
+				Code:     r4.Concept(loinc, code), Subject: subject, AuthoredOn: "2026-03-01",
 			})
 			require.NoError(t, err)
 		}
-		write("hankou", here, "2823-3")
-		write("guanggu", there, "2951-2")
+		write("hankou", "2823-3")
+		write("guanggu", "2951-2")
 		n := 0
-		for o, err := range lis.New(client).Orders(t.Context(), lis.OrderQuery{Patient: here}, hospital.AcrossCampuses()) {
+		for o, err := range g.Client.Orders(t.Context(), lis.OrderQuery{Patient: g.here}, hospital.AcrossCampuses()) {
 			require.NoError(t, err)
 			if o.Resource.Number == "1001" {
 				n++
