@@ -82,7 +82,7 @@ func parseFile(data []byte) (file, error) {
 		f.pixels, f.pixelsN = int64(body.pixels), body.pixelsN
 	}
 	for _, tag := range []uint32{tagSOPClass, tagSOPInstance, tagStudy, tagSeries} {
-		if !validUID(set.text(tag)) {
+		if e := set[tag]; e.vr != "UI" || len(e.values) != 1 || !validUID(set.text(tag)) {
 			return f, errNotDICOM
 		}
 	}

@@ -102,6 +102,8 @@ func TestAddInstancesRefuses(t *testing.T) {
 		"cut in its pixels": picture(explicit, "1.2.3", "1.2.3.1", "1.2.3.1.1", elem{0x7FE00010, "OW", "\x00\x01"})[:len(good)+13],
 		"no series":         picture(explicit, "1.2.3", "", "1.2.3.1.1"),
 		"no UID":            picture(explicit, "1.2.3", "1.2.3.x", "1.2.3.1.1"),
+		"a number as UID":   picture(explicit, "1.2.3", "1.2.3.1", "1.2.3.1.1", us(0x00080018, 1)),
+		"two UIDs":          picture(explicit, "1.2.3", `1.2.3.1\1.2.3.2`, "1.2.3.1.1"),
 		"too deep":          picture(explicit, "1.2.3", "1.2.3.1", "1.2.3.1.1", deep),
 		"no syntax":         picture("", "1.2.3", "1.2.3.1", "1.2.3.1.1"),
 		"not deflated":      append(picture(deflated, "1.2.3", "1.2.3.1", "1.2.3.1.1")[:300], "xxxxxxxxx"...),
