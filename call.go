@@ -25,7 +25,10 @@ func (c *Client) begin(ctx context.Context, op Op, o options) (context.Context, 
 	}
 }
 
-var errNoCampus = Refuse(ErrInvalidArgument, "no campus: set Config.Campus or use AtCampus")
+var (
+	errNoCampus = Refuse(ErrInvalidArgument, "no campus: set Config.Campus or use AtCampus")
+	errAcross   = Refuse(ErrInvalidArgument, "this does not ask across campuses: ask each with AtCampus")
+)
 
 // ready refuses a call that could not be routed, or not audited, before anything is done.
 func (c *Client) ready(ctx context.Context, call *call, kind campus.Kind) error {
@@ -33,7 +36,7 @@ func (c *Client) ready(ctx context.Context, call *call, kind campus.Kind) error 
 		return errNoCampus
 	}
 	if call.across {
-		return Refuse(ErrInvalidArgument, "this verb does not ask across campuses")
+		return errAcross
 	}
 	if _, err := c.Topology().Route(call.op.System, call.campus, kind); err != nil {
 		return err

@@ -34,6 +34,9 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	i, _ := fhir.InteractionOf(ctx)
 	c := callOf(ctx)
 	if d.fixed != nil {
+		if d.fixed.across {
+			return nil, errAcross
+		}
 		c = d.fixed.another()
 	}
 	if c == nil || c.op.System != d.system { // kept from another call, whose audit it would escape

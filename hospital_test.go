@@ -409,3 +409,15 @@ func TestNewNumber(t *testing.T) {
 		seen[n], last = true, n
 	}
 }
+
+// One campus is not all of them: the escape hatch says so, instead of asking one.
+func TestFHIRDoesNotAskAcrossCampuses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		_, client := open(t, nil)
+		for _, across := range []hospital.ReadOption{hospital.AcrossCampuses(), hospital.AcrossOrganizations(hospital.Treatment)} {
+			_, _, err := fhir.Read[*r4.Patient](t.Context(), client.FHIR(campus.HIS, across), "1001")
+			require.ErrorIs(t, err, hospital.ErrInvalidArgument)
+		}
+	})
+}
