@@ -49,7 +49,7 @@ func (v *visit) send(ctx context.Context, f *fhir.Client) (encounter, error) {
 	}
 	appointment := found.Resource
 	appointment.Status = r4.AppointmentStatusArrived
-	entry := fhir.Post(v.encounter(found, patient), "", r4.Identifier{System: v.client.systems.Visit, Value: v.number})
+	entry := fhir.Post(v.encounter(found, patient.Current()), "", r4.Identifier{System: v.client.systems.Visit, Value: v.number})
 	answer, arrived, err := v.client.desk.Commit(ctx, f, 0, fhir.Put(appointment), entry)
 	if err != nil {
 		return encounter{}, err
@@ -72,7 +72,7 @@ func (v *visit) find(ctx context.Context, f *fhir.Client) (encounter, error) {
 
 // of finds the Encounter this check-in opened: it carries the visit number, is
 // alive, and its Appointment has arrived. A planned one made beforehand is none.
-func (v *visit) of(ctx context.Context, f *fhir.Client, found Booking, patient string) (encounter, error) {
+func (v *visit) of(ctx context.Context, f *fhir.Client, found Booking, patient verb.Records) (encounter, error) {
 	if !booking.Taken(found.Resource.Status) || found.Resource.Status == r4.AppointmentStatusBooked {
 		return encounter{}, hospital.ErrNotFound
 	}
@@ -87,8 +87,8 @@ func (v *visit) of(ctx context.Context, f *fhir.Client, found Booking, patient s
 }
 
 // mine: the Encounter is of this appointment and this patient.
-func (v *visit) mine(e encounter, found Booking, patient string) bool {
-	if !v.client.client.Names(e.Origin, e.Resource.Subject, "Patient", patient) {
+func (v *visit) mine(e encounter, found Booking, patient verb.Records) bool {
+	if !patient.Own(v.client.client, e.Origin, e.Resource.Subject) {
 		return false
 	}
 	for i := range e.Resource.Appointment {

@@ -4,7 +4,8 @@
 //
 // A patient is named by a campus.PatientID, never by a server's logical id. What
 // a verb returns was checked against what was asked: a search answered with other
-// patients, schedules or times than asked for is an error, not a result.
+// patients, schedules or times than asked for is an error, not a result. What was booked
+// under a record that was merged into the patient's (Patient.link) is his.
 //
 // # Writes
 //

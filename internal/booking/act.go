@@ -69,20 +69,20 @@ func (a *act) send(ctx context.Context, f *fhir.Client) (Booking, error) {
 }
 
 // begin checks the request and returns the act if it was done already, else the patient.
-func (a *act) begin(ctx context.Context, f *fhir.Client) (hospital.Found[*r4.Patient], Booking, error) {
-	var nobody hospital.Found[*r4.Patient]
+func (a *act) begin(ctx context.Context, f *fhir.Client) (hospital.Found[verb.Records], Booking, error) {
+	var nobody hospital.Found[verb.Records]
 	if left := time.Until(a.until); a.name == "Hold" && (left <= 0 || left > MaxHold) {
 		return nobody, Booking{}, hospital.Refuse(hospital.ErrInvalidArgument, "Until must lie within the next 24 hours")
 	}
 	if done, err := a.find(ctx, f); hospital.CodeOf(err) != hospital.ErrNotFound {
 		return nobody, done, err
 	}
-	patient, err := verb.FindPatient(ctx, f, a.patient)
+	patient, err := verb.FindRecords(ctx, a.desk.client, f, a.patient)
 	return patient, Booking{}, err
 }
 
 // takeSlot writes the act for one slot, guarded by the version the slot has now.
-func (a *act) takeSlot(ctx context.Context, f *fhir.Client, patient hospital.Found[*r4.Patient], seen hospital.Found[*r4.Slot]) (Booking, error) {
+func (a *act) takeSlot(ctx context.Context, f *fhir.Client, patient hospital.Found[verb.Records], seen hospital.Found[*r4.Slot]) (Booking, error) {
 	if patient.Origin.Store != seen.Origin.Store {
 		return Booking{}, hospital.Refuse(hospital.ErrInvalidArgument, "the slot was read from another store; read it again")
 	}
@@ -91,24 +91,24 @@ func (a *act) takeSlot(ctx context.Context, f *fhir.Client, patient hospital.Fou
 	if err != nil {
 		return Booking{}, err
 	}
-	guard, err := a.guardOrder(ctx, f, patient.Resource.ID)
+	guard, err := a.guardOrder(ctx, f, patient.Resource)
 	if err != nil {
 		return Booking{}, err
 	}
 	if a.hold != "" {
-		return a.fromHold(ctx, f, patient.Resource.ID, slot, guard)
+		return a.fromHold(ctx, f, patient.Resource, slot, guard)
 	}
 	if slot.Status != r4.SlotStatusFree {
 		return Booking{}, hospital.ErrConflict
 	}
 	slot.Status = a.slotStatus
-	entry := fhir.Post(a.appointment(patient.Resource.ID, slot, seen.Origin), "", r4.Identifier{System: a.system, Value: a.number})
+	entry := fhir.Post(a.appointment(patient.Resource.Current(), slot, seen.Origin), "", r4.Identifier{System: a.system, Value: a.number})
 	a.sentAt.Store(time.Now().UnixNano())
 	answer, found, err := a.desk.Commit(ctx, f, 1, append([]r4.BundleEntry{fhir.Put(slot), entry}, guard...)...)
 	if err != nil {
 		return found, err
 	}
-	if !a.mine(found, patient.Resource.ID, slot.ID) {
+	if !a.mine(found, patient.Resource, slot.ID) {
 		if !strings.HasPrefix(answer.Entry[1].Response.Status, "201") {
 			a.undo(ctx, f, answer.Entry[0].Resource, slot.ID, found)
 		}
@@ -181,7 +181,7 @@ func yields(rival, mine Booking) bool {
 }
 
 // fromHold turns the hold's Appointment into the booking's.
-func (a *act) fromHold(ctx context.Context, f *fhir.Client, patient string, slot *r4.Slot, guard []r4.BundleEntry) (Booking, error) {
+func (a *act) fromHold(ctx context.Context, f *fhir.Client, patient verb.Records, slot *r4.Slot, guard []r4.BundleEntry) (Booking, error) {
 	held, err := a.desk.appointment(ctx, f, a.desk.systems.Hold, a.hold, a.patient, verb.MaySettle)
 	if err != nil {
 		return Booking{}, err
@@ -261,11 +261,11 @@ func (a *act) find(ctx context.Context, f *fhir.Client) (Booking, error) {
 // cancelled names an act that is over.
 func (a *act) compare(ctx context.Context, f *fhir.Client, found Booking) error {
 	ctx = hospital.SameStore(ctx, found.Origin)
-	patient, err := verb.FindPatient(ctx, f, a.patient)
+	patient, err := verb.FindRecords(ctx, a.desk.client, f, a.patient)
 	switch {
 	case err != nil:
 		return verb.NoPatient(err)
-	case !a.desk.isFor(found, patient.Resource.ID):
+	case !a.desk.isFor(found, patient.Resource):
 		return hospital.ErrNumberReused
 	case over(found.Resource.Status):
 		return hospital.Refuse(hospital.ErrNumberReused, "the act it names was cancelled")
@@ -304,7 +304,7 @@ func Taken(status string) bool {
 }
 
 // mine is compare for an answer to what was just sent.
-func (a *act) mine(found Booking, patient, slot string) bool {
+func (a *act) mine(found Booking, patient verb.Records, slot string) bool {
 	return r4.HasIdentifier(found.Resource.Identifier, a.system, a.number) && found.Resource.Status == a.status &&
 		a.desk.isFor(found, patient) && a.desk.usesSlot(found, slot) && a.ordered(found.Resource.BasedOn, found.Origin)
 }

@@ -69,11 +69,11 @@ var errTwoLive = hospital.Refuse(hospital.ErrConflict, "two live appointments ca
 // the earliest. What has gone beyond booked is never ended, nor is anything where
 // it cannot be told that both are of one moment, as a repetition makes them.
 func (d *Desk) settle(ctx context.Context, f *fhir.Client, live []Booking, id campus.PatientID) (Booking, error) {
-	patient, err := verb.FindPatient(hospital.SameStore(ctx, live[0].Origin), f, id)
+	patient, err := verb.FindRecords(hospital.SameStore(ctx, live[0].Origin), d.client, f, id)
 	if err != nil {
 		return Booking{}, verb.NoPatient(err)
 	}
-	if slices.ContainsFunc(live, func(b Booking) bool { return !d.isFor(b, patient.Resource.ID) }) {
+	if slices.ContainsFunc(live, func(b Booking) bool { return !d.isFor(b, patient.Resource) }) {
 		return Booking{}, hospital.ErrNumberReused
 	}
 	slices.SortFunc(live, func(a, b Booking) int {
@@ -129,13 +129,10 @@ func (d *Desk) usedByOthers(ctx context.Context, f *fhir.Client, found Booking, 
 }
 
 // isFor reports whether the patient takes part.
-func (d *Desk) isFor(found Booking, patient string) bool {
-	for i := range found.Resource.Participant {
-		if d.client.Names(found.Origin, found.Resource.Participant[i].Actor, "Patient", patient) {
-			return true
-		}
-	}
-	return false
+func (d *Desk) isFor(found Booking, patient verb.Records) bool {
+	return slices.ContainsFunc(found.Resource.Participant, func(p r4.AppointmentParticipant) bool {
+		return patient.Own(d.client, found.Origin, p.Actor)
+	})
 }
 
 func (d *Desk) usesSlot(found Booking, slot string) bool {

@@ -24,28 +24,28 @@ func (d *Desk) Booking(ctx context.Context, name, number string, patient campus.
 }
 
 // Owned finds the booking that carries Number for a writing verb, checks whose it is,
-// and returns the patient's id in the Store that answered.
-func (d *Desk) Owned(ctx context.Context, f *fhir.Client, number string, patient campus.PatientID) (Booking, string, error) {
+// and returns the patient's records in the Store that answered.
+func (d *Desk) Owned(ctx context.Context, f *fhir.Client, number string, patient campus.PatientID) (Booking, verb.Records, error) {
 	return d.owned(ctx, f, d.systems.Booking, number, patient, verb.MaySettle)
 }
 
 // owned finds an Appointment by Number, checks whose it is, and returns the
-// patient's id in the Store that answered.
-func (d *Desk) owned(ctx context.Context, f *fhir.Client, system, number string, id campus.PatientID, settle bool) (Booking, string, error) {
+// patient's records in the Store that answered.
+func (d *Desk) owned(ctx context.Context, f *fhir.Client, system, number string, id campus.PatientID, settle bool) (Booking, verb.Records, error) {
 	found, err := d.appointment(ctx, f, system, number, id, settle)
 	if err != nil {
-		return Booking{}, "", err
+		return Booking{}, nil, err
 	}
-	patient, err := verb.FindPatient(hospital.SameStore(ctx, found.Origin), f, id)
+	patient, err := verb.FindRecords(hospital.SameStore(ctx, found.Origin), d.client, f, id)
 	switch {
 	case hospital.CodeOf(err) == hospital.ErrNotFound:
-		return Booking{}, "", hospital.ErrWrongPatient // the booking exists, the patient does not
+		return Booking{}, nil, hospital.ErrWrongPatient // the booking exists, the patient does not
 	case err != nil:
-		return Booking{}, "", err
-	case !d.isFor(found, patient.Resource.ID):
-		return Booking{}, "", hospital.ErrWrongPatient
+		return Booking{}, nil, err
+	case !d.isFor(found, patient.Resource):
+		return Booking{}, nil, hospital.ErrWrongPatient
 	}
-	return found, patient.Resource.ID, nil
+	return found, patient.Resource, nil
 }
 
 // Release (释放) gives a held slot back: the Appointment is cancelled and the Slot

@@ -30,7 +30,7 @@ func (a *act) checkOrder() error {
 // it, and returns the entry that keeps it so until the booking stands: the order, put
 // back unchanged. Where versions are no proved guard there is none: what is put back
 // could overwrite a revocation of just now.
-func (a *act) guardOrder(ctx context.Context, f *fhir.Client, patient string) ([]r4.BundleEntry, error) {
+func (a *act) guardOrder(ctx context.Context, f *fhir.Client, patient verb.Records) ([]r4.BundleEntry, error) {
 	if a.order.Resource == nil {
 		return nil, nil
 	}
@@ -40,7 +40,7 @@ func (a *act) guardOrder(ctx context.Context, f *fhir.Client, patient string) ([
 		return nil, hospital.Refuse(hospital.ErrConflict, "the order does not exist any more")
 	case err != nil:
 		return nil, err
-	case !a.desk.client.Names(hospital.OriginOf(resp), order.Subject, "Patient", patient):
+	case !patient.Own(a.desk.client, hospital.OriginOf(resp), order.Subject):
 		return nil, hospital.ErrWrongPatient
 	case order.Status != r4.RequestStatusActive:
 		return nil, hospital.Refuse(hospital.ErrConflict, "the order is not active")

@@ -1,6 +1,7 @@
 package booking_test
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -227,4 +228,27 @@ func TestBookingForAnOrderAfterALostAnswer(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, 1, r.bookings("B1"))
 	})
+}
+
+// An order of a record that was merged into the patient's is his.
+func TestBookingForAMergedRecordsOrder(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *room) {
+		mine, old := r.order.Resource.Subject, r.others.Resource.Subject
+		r.link(old, mine, r4.LinkTypeReplacedBy)
+		r.link(mine, old, r4.LinkTypeReplaces)
+		_, err := r.BookFor(t.Context(), r.request("B1"), r.others)
+		require.NoError(t, err)
+	})
+}
+
+// link writes a link of one record to another.
+func (r *room) link(from, to *r4.Reference, typ string) {
+	r.t.Helper()
+	_, id, _ := strings.Cut(from.Reference, "/")
+	p, _, err := fhir.Read[*r4.Patient](r.t.Context(), r.fhir, id)
+	require.NoError(r.t, err)
+	p.Link = []r4.PatientLink{{Other: to, Type: typ}}
+	_, _, err = fhir.Update(r.t.Context(), r.fhir, p)
+	require.NoError(r.t, err)
 }
