@@ -120,6 +120,9 @@ func (l *links) neighbours(ctx context.Context, origin Origin, p *r4.Patient) ([
 		if err != nil {
 			return nil, err
 		}
+		if !l.joined(origin, p, other) {
+			continue
+		}
 		if out = append(out, other); len(out) > maxLinked {
 			return nil, errManyLinked
 		}
@@ -136,7 +139,7 @@ func (l *links) neighbours(ctx context.Context, origin Origin, p *r4.Patient) ([
 			if err != nil || !l.client.linksTo(origin, other, p.ID) {
 				return out, nil // a server that ignores the question is like one that refuses it
 			}
-			if has(out, other.ID) {
+			if has(out, other.ID) || !l.joined(origin, p, other) {
 				continue
 			}
 			if out = append(out, other); len(out) > maxLinked {
@@ -145,6 +148,25 @@ func (l *links) neighbours(ctx context.Context, origin Origin, p *r4.Patient) ([
 		}
 	}
 	return out, nil
+}
+
+// joined: do their links say that two records are one person's? That one replaces the
+// other counts where the other says so too, or is in use no more: a merge may be undone,
+// half done, or a mistake.
+func (l *links) joined(origin Origin, p, q *r4.Patient) bool {
+	return l.says(origin, p, q) || l.says(origin, q, p)
+}
+
+func (l *links) says(origin Origin, p, q *r4.Patient) bool {
+	return slices.ContainsFunc(p.Link, func(link r4.PatientLink) bool {
+		return l.client.Names(origin, link.Other, "Patient", q.ID) && (link.Type != r4.LinkTypeReplaces || ended(q))
+	})
+}
+
+// ended: is a record in use no more, without a word on what took its place?
+func ended(p *r4.Patient) bool {
+	return p.Active != nil && !*p.Active &&
+		!slices.ContainsFunc(p.Link, func(link r4.PatientLink) bool { return link.Type == r4.LinkTypeReplacedBy })
 }
 
 func has(records []*r4.Patient, id string) bool {

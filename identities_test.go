@@ -32,11 +32,13 @@ var (
 
 // record is a Patient as a test says it: its numbers, and the records it names.
 type record struct {
-	numbers []campus.PatientID
-	old     []campus.PatientID // withdrawn
-	links   []string           // names of records, or references as they are
-	merged  bool               // into the first of them
-	gone    bool               // deleted after all
+	numbers  []campus.PatientID
+	old      []campus.PatientID // withdrawn
+	links    []string           // names of records, or references as they are
+	merged   bool               // into the first of them
+	replaces []string           // names of records
+	inactive bool
+	gone     bool // deleted after all
 }
 
 // register makes the records, which link each other by name, and returns their ids.
@@ -68,7 +70,13 @@ func register(t *testing.T, f *fhir.Client, records map[string]record) map[strin
 			}
 			p.Link = append(p.Link, link)
 		}
-		if len(p.Link) > 0 {
+		for _, to := range records[name].replaces {
+			p.Link = append(p.Link, r4.PatientLink{Other: r4.RefTo("Patient", ids[to]), Type: r4.LinkTypeReplaces})
+		}
+		if records[name].inactive {
+			p.Active = new(bool)
+		}
+		if len(p.Link) > 0 || p.Active != nil {
 			_, _, err := fhir.Update(t.Context(), f, p)
 			require.NoError(t, err)
 		}
@@ -144,6 +152,21 @@ func TestLinkedRecords(t *testing.T) {
 		}, map[campus.ID][]string{"hankou": {"H1"}, "guanggu": {"G1"}}, ""},
 		"asked by a merged record's number": {map[string]record{
 			"a": {numbers: only(atHankou), links: []string{"b"}, merged: true}, "b": {numbers: only(atGuanggu)},
+		}, map[campus.ID][]string{"hankou": {"H1"}, "guanggu": {"G1"}}, ""},
+		"what a record says that it replaces, and that stands, is another person's": {map[string]record{
+			"a": {numbers: only(atHankou), replaces: []string{"b"}}, "b": {numbers: only(atGuanggu)},
+		}, map[campus.ID][]string{"hankou": {"H1"}}, ""},
+		"and so the other way": {map[string]record{
+			"a": {numbers: only(atHankou)}, "b": {numbers: only(atGuanggu), replaces: []string{"a"}},
+		}, map[campus.ID][]string{"hankou": {"H1"}}, ""},
+		"it was merged into a third, the link was left": {map[string]record{
+			"a": {numbers: only(atHankou), replaces: []string{"b"}}, "b": {numbers: only(atGuanggu), links: []string{"c"}, merged: true}, "c": {numbers: only(atZhongfa)},
+		}, map[campus.ID][]string{"hankou": {"H1"}}, ""},
+		"what a record replaces is in use no more": {map[string]record{
+			"a": {numbers: only(atHankou), replaces: []string{"b"}}, "b": {numbers: only(atGuanggu), inactive: true},
+		}, map[campus.ID][]string{"hankou": {"H1"}, "guanggu": {"G1"}}, ""},
+		"both say that one replaces the other": {map[string]record{
+			"a": {numbers: only(atHankou), replaces: []string{"b"}}, "b": {numbers: only(atGuanggu), links: []string{"a"}, merged: true},
 		}, map[campus.ID][]string{"hankou": {"H1"}, "guanggu": {"G1"}}, ""},
 		"two linked records of one number": {map[string]record{
 			"a": {numbers: only(atHankou), links: []string{"b"}}, "b": {numbers: only(atHankou, atGuanggu)},
