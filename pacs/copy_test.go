@@ -1,6 +1,7 @@
 package pacs_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -82,4 +83,29 @@ func TestStudyListedByTheOriginalAndEndedByACopy(t *testing.T) {
 			})
 		})
 	}
+}
+
+// One campus was sent a few images of a study that another has whole: whoever answers
+// first hides nobody, or what is retrieved from what was found would be short.
+func TestACopyOfAFewHidesNoStudy(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hosp := fakes.NewHospital(t, fakes.WithOwnStores(campus.PACS))
+		here, there := hosp.Demo().Patients[0], hosp.Demo().Patients[1]
+		study := fakes.Study{UID: "2.25.4711", Patient: here, Name: "A^B", Series: []fakes.Series{{UID: "2.25.4712", Modality: "CT", Instances: 20}}}
+		study = hosp.AddStudy("pacs-hankou", study)
+		study.Patient, study.Series = there, []fakes.Series{{UID: "2.25.4712", Modality: "CT", Instances: 2, SOPs: study.Series[0].SOPs[:2]}}
+		hosp.AddStudy("pacs-guanggu", study)
+		hosp.Break(fakes.Rule{When: fakes.When{System: campus.PACS, DataCenter: "dc-a"}, Do: fakes.Action{Delay: 100 * time.Millisecond}})
+		images := imaging(t, hosp, func(cfg *hospital.Config) {
+			cfg.DisableHedging = true
+			cfg.Identities = func(context.Context, campus.PatientID) ([]campus.PatientID, error) { return []campus.PatientID{there}, nil }
+		})
+		got := map[campus.ID]int{}
+		for found, err := range images.Studies(t.Context(), pacs.StudyQuery{Patient: here, UID: study.UID}, hospital.AcrossCampuses()) {
+			require.NoError(t, err)
+			got[found.Origin.Campus] = found.Resource.Instances
+		}
+		assert.Equal(t, map[campus.ID]int{"hankou": 20, "guanggu": 2}, got)
+	})
 }

@@ -2,6 +2,7 @@ package pacs
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -62,8 +63,9 @@ type StudyQuery struct {
 // comes is compared with what was asked: an archive that ignores a filter is
 // hospital.ErrFilterIgnored; a number without issuer, which could be anybody's,
 // hospital.ErrUnexpectedAnswer. With hospital.AcrossCampuses a study that several
-// archives have is shown once, by its UID and nothing else, and an accession number
-// is asked of every campus: it means one issuer's.
+// archives have is shown once, by its UID and nothing else, unless they have not equally
+// many of its instances: a copy of a few hides no whole one. An accession number is asked
+// of every campus: it means one issuer's.
 func (c *Client) Studies(ctx context.Context, q StudyQuery, opts ...hospital.ReadOption) iter.Seq2[hospital.Found[Study], error] {
 	ask := func(ctx context.Context, _ *fhir.Client, patient campus.PatientID) iter.Seq2[hospital.Found[Study], error] {
 		q := q
@@ -73,7 +75,8 @@ func (c *Client) Studies(ctx context.Context, q StudyQuery, opts ...hospital.Rea
 		}
 		return c.studies(ctx, q)
 	}
-	return hospital.Across(ctx, c.client, op("Studies", hospital.List), q.Patient, ask, func(s Study) string { return s.UID }, opts...)
+	key := func(s Study) string { return fmt.Sprint(s.UID, " ", s.Instances) }
+	return hospital.Across(ctx, c.client, op("Studies", hospital.List), q.Patient, ask, key, opts...)
 }
 
 func (c *Client) studies(ctx context.Context, q StudyQuery) iter.Seq2[hospital.Found[Study], error] {

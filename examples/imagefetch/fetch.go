@@ -106,18 +106,13 @@ func (f *fetch) find(ctx context.Context) ([]hospital.Found[pacs.Study], error) 
 	return out, nil
 }
 
+// choose takes the one that was asked for, else the largest; of copies the fullest.
 func (f *fetch) choose(found []hospital.Found[pacs.Study]) (hospital.Found[pacs.Study], error) {
+	found = slices.DeleteFunc(found, func(s hospital.Found[pacs.Study]) bool { return f.study != "" && s.Resource.UID != f.study })
 	if len(found) == 0 {
 		return hospital.Found[pacs.Study]{}, hospital.ErrNotFound
 	}
-	if f.study == "" {
-		return slices.MaxFunc(found, func(a, b hospital.Found[pacs.Study]) int { return a.Resource.Instances - b.Resource.Instances }), nil
-	}
-	i := slices.IndexFunc(found, func(s hospital.Found[pacs.Study]) bool { return s.Resource.UID == f.study })
-	if i < 0 {
-		return hospital.Found[pacs.Study]{}, hospital.ErrNotFound
-	}
-	return found[i], nil
+	return slices.MaxFunc(found, func(a, b hospital.Found[pacs.Study]) int { return a.Resource.Instances - b.Resource.Instances }), nil
 }
 
 // download fetches a study and returns its last instance.
