@@ -145,8 +145,9 @@ func (c *Client) CriticalOf(ctx context.Context, number string, opts ...hospital
 // OpenCriticals (未处置危急值) lists all critical values of a ward that are not handled, the
 // nearest deadline first, those without one before all. It is all of them or an error:
 // where several campuses are asked, one that did not answer is an error
-// (hospital.ErrPartial), and a ward that nobody knows is hospital.ErrInvalidArgument; no
-// answer looks like "none". The zero Identifier is every ward.
+// (hospital.ErrPartial) beside what the others have, and a ward that nobody knows is
+// hospital.ErrInvalidArgument; no answer looks like "none". The zero Identifier is every
+// ward.
 func (c *Client) OpenCriticals(ctx context.Context, ward r4.Identifier, opts ...hospital.ReadOption) ([]hospital.Found[*Critical], error) {
 	return c.board.Open(ctx, ward, opts...)
 }
@@ -161,7 +162,8 @@ func (c *Client) OverdueCriticals(ctx context.Context, ward r4.Identifier, opts 
 // 30 s where every is zero or less, and yields what has changed: everything open at
 // first, then what is new, was advanced, became overdue, or is gone. A look that fails
 // is yielded as an error and the sweep goes on: until it succeeds the screen must say
-// that nothing is known of what came meanwhile. hospital.CodeOf tells what failed;
+// that nothing is known of what came meanwhile, with hospital.ErrPartial of what came at
+// the campuses that are silent. hospital.CodeOf tells what failed;
 // hospital.ErrInvalidArgument will not pass by itself. It ends with ctx, without an error,
 // or with the loop.
 func (c *Client) SweepCriticals(ctx context.Context, ward r4.Identifier, every time.Duration, opts ...hospital.ReadOption) iter.Seq2[CriticalChange, error] {

@@ -294,7 +294,42 @@ func TestOpenAcrossCampuses(t *testing.T) {
 		b.hosp.StoreDown("lis-guanggu", true)
 		open, err = b.OpenCriticals(ctx, ward, hospital.AcrossCampuses())
 		require.ErrorIs(t, err, hospital.ErrPartial)
-		assert.Empty(t, open)
+		assert.Len(t, open, 1, "what hankou has must be dealt with all the same")
+	})
+}
+
+// One campus is silent for an hour: what the other has is told, becomes overdue, and is gone.
+func TestSweepAcrossCampusesWithOneDown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := across(t, lis.DefaultMarks())
+		b.hosp.StoreDown("lis-guanggu", true)
+		r := b.critical("C1")
+		r.Deadline = time.Now().Add(10 * time.Minute)
+		_, err := b.NotifyCritical(t.Context(), r)
+		require.NoError(t, err)
+		time.AfterFunc(30*time.Minute+10*time.Second, func() { // between two looks
+			_, err := b.ReceiveCritical(t.Context(), lis.CriticalAcknowledgement{Number: "C1", By: "N1", Text: "K+ 7.10 mmol/L"})
+			assert.NoError(t, err)
+			_, err = b.SeeCritical(t.Context(), lis.CriticalAcknowledgement{Number: "C1", By: "D1"})
+			assert.NoError(t, err)
+			_, err = b.HandleCritical(t.Context(), lis.CriticalAcknowledgement{Number: "C1", By: "D1", Text: "calcium gluconate"})
+			assert.NoError(t, err)
+		})
+		ctx, stop := context.WithTimeout(t.Context(), time.Hour)
+		defer stop()
+		var told []any
+		failed := 0
+		for c, err := range b.SweepCriticals(ctx, ward, 0, hospital.AcrossCampuses()) {
+			if err != nil {
+				require.ErrorIs(t, err, hospital.ErrPartial)
+				failed++
+				continue
+			}
+			told = append(told, c.Kind)
+		}
+		assert.Positive(t, failed, "and that one is silent is said")
+		assert.Equal(t, []any{lis.CriticalIsNew, lis.CriticalIsOverdue, lis.CriticalIsGone}, told)
 	})
 }
 

@@ -26,8 +26,8 @@ const openPage = 500
 
 // Open lists all critical values of a ward that are not handled, those with the nearest
 // deadline first. It is all of them or an error: also a campus that did not answer,
-// where several are asked, is an error (hospital.ErrPartial). The zero Identifier is every
-// ward; one that nobody knows is hospital.ErrInvalidArgument.
+// where several are asked, is an error (hospital.ErrPartial), beside what the others have.
+// The zero Identifier is every ward; one that nobody knows is hospital.ErrInvalidArgument.
 func (b *Board) Open(ctx context.Context, ward r4.Identifier, opts ...hospital.ReadOption) ([]Found, error) {
 	return b.list(ctx, "OpenCriticals", ward, opts)
 }
@@ -48,15 +48,24 @@ func (b *Board) list(ctx context.Context, name string, ward r4.Identifier, opts 
 		return b.open(ctx, f, ward, &known)
 	}
 	key := func(c *Critical) string { return string(c.origin.Store) + "/" + c.Task.ID }
-	all, err := verb.Collect(hospital.Across(ctx, b.client, b.ops.Read(name, hospital.Strong, hospital.List), campus.PatientID{}, ask, key, opts...), maxOpen)
-	if hospital.CodeOf(err) == hospital.ErrNotFound || (err == nil && !known.Load()) {
-		err = errNoWard // misspelt, it must not look like a ward without any
+	var all []Found
+	var err error
+	for c, missing := range hospital.Across(ctx, b.client, b.ops.Read(name, hospital.Strong, hospital.List), campus.PatientID{}, ask, key, opts...) {
+		if err = missing; err == nil {
+			all = append(all, c)
+		}
 	}
-	if err != nil {
+	switch {
+	case hospital.CodeOf(err) == hospital.ErrNotFound || (err == nil && !known.Load()):
+		err = errNoWard // misspelt, it must not look like a ward without any
+	case len(all) > maxOpen:
+		err = hospital.Refuse(hospital.ErrUnexpectedAnswer, "far more than can be")
+	}
+	if err != nil && hospital.CodeOf(err) != hospital.ErrPartial { // what others have must be dealt with, whoever is silent
 		return nil, err
 	}
 	slices.SortStableFunc(all, func(x, y Found) int { return x.Resource.Deadline.Compare(y.Resource.Deadline) })
-	return all, nil
+	return all, err
 }
 
 // maxLooks bounds the looks at one list until nothing is missing from one that the look

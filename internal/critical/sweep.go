@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hospital-go/hospital"
+	"github.com/hospital-go/hospital/campus"
 	"github.com/hospital-go/hospital/fhir"
 	"github.com/hospital-go/hospital/fhir/r4"
 )
@@ -92,7 +93,7 @@ func (s *sweep) look(ctx context.Context) bool {
 	switch {
 	case ctx.Err() != nil:
 		return false
-	case err != nil:
+	case err != nil && hospital.CodeOf(err) != hospital.ErrPartial:
 		return s.yield(Change{}, err)
 	}
 	here := map[place]bool{}
@@ -100,7 +101,7 @@ func (s *sweep) look(ctx context.Context) bool {
 		here[placeOf(c)] = true
 	}
 	for at, known := range s.known {
-		if !here[at] && !s.missing(ctx, at, known) {
+		if !here[at] && !silent(err, known.last.Origin.Campus) && !s.missing(ctx, at, known) {
 			return false
 		}
 	}
@@ -109,7 +110,13 @@ func (s *sweep) look(ctx context.Context) bool {
 			return false
 		}
 	}
-	return true
+	return err == nil || s.yield(Change{}, err)
+}
+
+// silent: is it known of a campus that it did not answer the look that ended with err?
+func silent(err error, at campus.ID) bool {
+	var partial *hospital.PartialError
+	return errors.As(err, &partial) && partial.Failed[at] != nil
 }
 
 // tell yields what is new of one that is open.
