@@ -172,7 +172,7 @@ func (f *fan[T]) merge(pieces <-chan piece[T], key func(T) string, yield func(Fo
 	seen := map[string]bool{}
 	for p := range pieces {
 		if p.err != nil {
-			if codeOf(p.err) == ErrInvalidArgument { // everywhere
+			if codeOf(p.err) == ErrInvalidArgument && !errors.Is(p.err, errOtherStore) { // everywhere
 				yield(Found[T]{}, p.err)
 				return
 			}

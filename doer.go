@@ -3,6 +3,7 @@ package hospital
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -173,8 +174,11 @@ func (c *Client) confine(ctx context.Context, fc *failover.Call) error {
 			return nil
 		}
 	}
-	return Refuse(ErrInvalidArgument, "its ids belong to another store or epoch; read it again")
+	return &Error{Code: ErrInvalidArgument, Reason: "its ids belong to another store or epoch; read it again", cause: errOtherStore}
 }
+
+// errOtherStore is what the epoch of a store that rises during a call looks like.
+var errOtherStore = errors.New("hospital: another store or epoch")
 
 type storeKey struct{}
 

@@ -2,8 +2,10 @@ package lis_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -190,5 +192,36 @@ func TestOrdersOfOneNumberAtTwoCampuses(t *testing.T) {
 			}
 		}
 		assert.Equal(t, 2, n, "potassium here, sodium there")
+	})
+}
+
+// One campus's store gets another epoch (a restore, a promotion) between two of its pages:
+// that campus is named at the end, and what the others have comes all the same.
+func TestAcrossWhileOneCampusHasANewEpoch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hosp := fakes.NewHospital(t, fakes.WithOwnStores(campus.LIS), fakes.WithPersonality(fakes.Personality{PageSize: 2}))
+		source, cfg, demo := &restores{}, hosp.Config(), hosp.Demo()
+		source.set(cfg.Topology)
+		cfg.Source, cfg.SourceEvery, cfg.DisableHedging = source, time.Second, true
+		cfg.Identities = func(context.Context, campus.PatientID) ([]campus.PatientID, error) { return demo.Patients[1:2], nil }
+		client, err := hospital.New(cfg)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = client.Close() })
+		for dc, delay := range map[campus.DataCenterID]time.Duration{"dc-a": 2 * time.Second, "dc-b": 500 * time.Millisecond} { // hankou's, guanggu's
+			hosp.Break(fakes.Rule{When: fakes.When{System: campus.LIS, DataCenter: dc}, Do: fakes.Action{Delay: delay}})
+		}
+		time.AfterFunc(750*time.Millisecond, func() {
+			d := hosp.Description()
+			i := slices.IndexFunc(d.Stores, func(s campus.Store) bool { return s.ID == "lis-guanggu" })
+			d.Stores[i].Epoch++
+			d.Version++
+			source.set(d)
+		})
+		results, err := until(lis.New(client).Results(t.Context(), lis.ResultQuery{Patient: demo.Patients[0]}, hospital.AcrossCampuses()))
+		var partial *hospital.PartialError
+		require.ErrorAs(t, err, &partial)
+		assert.Contains(t, partial.Failed, campus.ID("guanggu"))
+		assert.True(t, slices.ContainsFunc(results, func(r hospital.Found[lis.Result]) bool { return r.Origin.Campus == "hankou" }))
 	})
 }
