@@ -210,17 +210,14 @@ func (b *batching) post(ctx context.Context, rest []*item) (hospital.Origin, err
 	if resp.StatusCode == http.StatusRequestEntityTooLarge {
 		return b.halves(ctx, rest)
 	}
-	return originOf(resp), b.read(resp, rest)
+	return originOf(resp), b.read(ctx, resp, rest)
 }
 
 // halves sends less at once, where the archive takes no more. It may have stored what
 // came before it was too much.
 func (b *batching) halves(ctx context.Context, rest []*item) (hospital.Origin, error) {
-	if err := b.look(ctx); err != nil {
-		return hospital.Origin{}, err
-	}
 	alone := len(rest) == 1
-	rest = undone(rest)
+	rest = b.leftOut(ctx, rest)
 	switch {
 	case len(rest) == 0:
 		return hospital.Origin{}, nil
@@ -284,16 +281,14 @@ func listsInstances(d Dataset) bool {
 
 // read takes from the answer what became of each. What it does not name is not stored,
 // until a look shows otherwise.
-func (b *batching) read(resp *http.Response, rest []*item) error {
+func (b *batching) read(ctx context.Context, resp *http.Response, rest []*item) error {
 	data, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return err
 	}
 	var said Dataset
 	if said.UnmarshalJSON(data) != nil || !listsInstances(said) {
-		for _, it := range rest {
-			it.fail(refused(resp.StatusCode))
-		}
+		b.unlisted(ctx, rest, resp.StatusCode)
 		return nil
 	}
 	stored := byUID(said.Items(dicomweb.TagReferencedSOPSequence))
@@ -319,6 +314,32 @@ func (b *batching) read(resp *http.Response, rest []*item) error {
 		}
 	}
 	return nil
+}
+
+// unlisted takes an answer that refuses and names nobody.
+func (b *batching) unlisted(ctx context.Context, rest []*item, status int) {
+	why := refused(status)
+	switch hospital.CodeOf(why) {
+	case hospital.ErrForbidden:
+	case hospital.ErrConflict: // of no instance it says that another is there
+		why = &hospital.Error{Code: hospital.ErrRefused, Status: status}
+		fallthrough
+	default:
+		rest = b.leftOut(ctx, rest)
+	}
+	for _, it := range rest {
+		it.fail(why)
+	}
+}
+
+// leftOut are those that an archive that refused has not kept before it did.
+func (b *batching) leftOut(ctx context.Context, rest []*item) []*item {
+	if b.look(ctx) != nil {
+		for _, it := range undone(rest) {
+			it.fail(hospital.Refuse(hospital.ErrOutcomeUnknown, "the archive refused it, may have kept it, and cannot be asked"))
+		}
+	}
+	return undone(rest)
 }
 
 var errUnnamed = hospital.Refuse(hospital.ErrRefused, "the archive does not say that it stored the instance")

@@ -62,6 +62,8 @@ func TestStoreAnswersThatSayLess(t *testing.T) {
 		"400 with a list and no type":    {"0", func(t, _ []string) wireAnswer { a := wireStored(t, nil, 0).of(400); a.media = ""; return a }, []string{"stored", "not_stored refused", "not_stored refused"}, ""},
 		"409 with a list":                {"0", func(t, a []string) wireAnswer { return wireStored(t, a[1:], 272).of(409) }, []string{"stored", "not_stored refused", "not_stored refused"}, ""},
 		"400 of nothing":                 {none, func(_, _ []string) wireAnswer { return wireAnswer{status: 400} }, []string{"not_stored refused", "not_stored refused", "not_stored refused"}, ""},
+		"400 of nothing, kept one":       {"1", func(_, _ []string) wireAnswer { return wireAnswer{status: 400} }, []string{"not_stored refused", "stored", "not_stored refused"}, ""},
+		"409 of nothing, kept one":       {"1", func(_, _ []string) wireAnswer { return wireAnswer{status: 409} }, []string{"not_stored refused", "stored", "not_stored refused"}, ""},
 		"403":                            {none, func(_, _ []string) wireAnswer { return wireAnswer{status: 403} }, []string{"not_stored forbidden", "not_stored forbidden", "not_stored forbidden"}, ""},
 		"415":                            {none, func(_, _ []string) wireAnswer { return wireAnswer{status: 415} }, []string{"not_stored refused", "not_stored refused", "not_stored refused"}, ""},
 		"both lists name it":             {none, func(_, a []string) wireAnswer { return wireStored(a, a[:1], 0x110) }, []string{"not_stored refused", "stored", "stored"}, ""},
@@ -94,6 +96,28 @@ func TestStoreAnswersThatSayLess(t *testing.T) {
 					got, err := wirePut(w.t.Context(), w.t, client, bytesOf(files...), pacs.Upload{})
 					assert.Equal(w.t, c.code, hospital.CodeOf(err), "%v", err)
 					assert.Equal(w.t, c.want, wireOutcomes(got))
+				})
+			})
+		})
+	}
+}
+
+// An archive refuses, has kept some, and cannot be asked: of no file it is said that it is
+// not there.
+func TestStoreRefusedByAnArchiveThatCannotBeAsked(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			files := wireFiles(2, 1)
+			onWire(t, 2, func(w *wire) {
+				s := &wireStore{keeps: func(f wireFile) bool { return f.instance == files[0].instance }}
+				s.answer = func(_, _ []string) wireAnswer { s.silent = true; return wireAnswer{status: status} }
+				w.both(s)
+				w.with(func(client *pacs.Client) {
+					got, err := wirePut(w.t.Context(), w.t, client, bytesOf(files...), pacs.Upload{})
+					require.NoError(w.t, err)
+					assert.Equal(w.t, []string{"not_stored outcome_unknown", "not_stored outcome_unknown"}, wireOutcomes(got))
 				})
 			})
 		})

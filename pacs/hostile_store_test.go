@@ -35,12 +35,16 @@ type wireStore struct {
 	refuse func(r *http.Request) *wireAnswer    // before anything is read
 	keeps  func(f wireFile) bool                // nil: all
 	answer func(taken, all []string) wireAnswer // nil: names those that were taken
+	silent bool                                 // to what reads
 }
 
 func (s *wireStore) say(r *http.Request) wireAnswer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r.Method != http.MethodPost {
+		if s.silent {
+			return wireAnswer{status: http.StatusServiceUnavailable}
+		}
 		return (&wireArchive{files: slices.Clone(s.files)}).fair(r)
 	}
 	s.posts++

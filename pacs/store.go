@@ -32,7 +32,8 @@ type Upload struct {
 type StoreOutcome uint8
 
 const (
-	// NotStored is for a file that is not there; Stored.Err says why.
+	// NotStored is for a file that is not there; Stored.Err says why, or, with
+	// hospital.ErrOutcomeUnknown, that nobody can tell.
 	NotStored StoreOutcome = iota
 	// StoredNew means that the archive says that it has stored it, and with Upload.Verify it has
 	// these very bytes.
