@@ -35,7 +35,7 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	i, _ := fhir.InteractionOf(ctx)
 	c := callOf(ctx)
 	if d.fixed != nil {
-		if d.fixed.across {
+		if _, confined := ctx.Value(storeKey{}).(Origin); d.fixed.across && !confined {
 			return nil, errAcross
 		}
 		c = d.fixed.another()
