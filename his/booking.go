@@ -102,7 +102,8 @@ func (c *Client) ReleaseExpired(ctx context.Context, schedule hospital.Found[*r4
 // alone: in a process that knows nothing else of an act whose outcome was unknown.
 // The Appointment's status says how far it has gone; whose it is must be compared
 // by the caller. hospital.ErrNotFound means that it did not happen and no longer
-// can, hospital.ErrOutcomeUnknown that a lost request may still be running.
+// can, hospital.ErrOutcomeUnknown that a lost request may still be running, or be sent
+// again by another desk: that takes 15 s and the server's time (campus.Contract).
 func (c *Client) Resolve(ctx context.Context, number string, opts ...hospital.ReadOption) (Booking, error) {
 	return c.desk.Resolve(ctx, number, opts...)
 }

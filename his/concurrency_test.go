@@ -1,6 +1,7 @@
 package his_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -275,4 +276,24 @@ func TestChangesMayBeRepeated(t *testing.T) {
 		assert.Equal(t, r4.SlotStatusBusy, d.slotStatus(slots[1].Resource.ID))
 		assert.Equal(t, 1, d.hosp.Count(campus.HIS, "Encounter", his.DefaultVisitSystem, "B2"))
 	})
+}
+
+// After a crash a hold of any slot is repeated at once: the first one's request is still
+// running, and must not hold a second slot.
+func TestRepeatedHoldAny(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, d *desk) {
+		ctx, first := t.Context(), d.freeSlots()[0]
+		request := his.HoldAnyRequest{Number: "H1", Patient: d.demo.Patients[0], Schedule: d.schedule(), From: d.demo.Start, To: d.demo.End, Until: time.Now().Add(time.Hour)}
+		crashed, kill := context.WithTimeout(ctx, 100*time.Millisecond)
+		defer kill()
+		_, err := d.HoldAny(crashed, request)
+		require.Error(t, err)
+		put(d, first.Resource.ID, func(s *r4.Slot) { s.Status = r4.SlotStatusBusyUnavailable }) // closed meanwhile (停诊)
+		_, err = newDesk(t, d.hosp).HoldAny(ctx, request, hospital.Repeated())
+		require.NoError(t, err)
+		time.Sleep(5 * time.Second) //nolint:forbidigo // synctest bubble
+		assert.Empty(t, d.hosp.Ledger().Doubled())
+		assert.Equal(t, 1, d.live(his.DefaultHoldSystem, "H1"))
+	}, fakes.WithPersonality(fakes.Personality{RaceWindow: time.Second}))
 }

@@ -84,7 +84,7 @@ func (a *act) begin(ctx context.Context, f *fhir.Client) (hospital.Found[verb.Re
 // takeSlot writes the act for one slot, guarded by the version the slot has now.
 func (a *act) takeSlot(ctx context.Context, f *fhir.Client, patient hospital.Found[verb.Records], seen hospital.Found[*r4.Slot]) (Booking, error) {
 	if patient.Origin.Store != seen.Origin.Store {
-		return Booking{}, hospital.Refuse(hospital.ErrInvalidArgument, "the slot was read from another store; read it again")
+		return Booking{}, errElsewhere
 	}
 	ctx = hospital.SameStore(ctx, seen.Origin)
 	slot, err := a.desk.currentSlot(ctx, f, seen)
@@ -269,6 +269,8 @@ func (a *act) compare(ctx context.Context, f *fhir.Client, found Booking) error 
 		return hospital.ErrNumberReused
 	case over(found.Resource.Status):
 		return hospital.Refuse(hospital.ErrNumberReused, "the act it names was cancelled")
+	case !sameIDs(found.Origin, a.origin()): // as after a promotion: what they name there is not known
+		return errElsewhere
 	}
 	if same, err := a.same(ctx, f, found); err != nil || !same {
 		return cmp.Or(err, hospital.Refuse(hospital.ErrNumberReused, "it names another slot"))
@@ -277,6 +279,14 @@ func (a *act) compare(ctx context.Context, f *fhir.Client, found Booking) error 
 		return hospital.Refuse(hospital.ErrNumberReused, "it names another order")
 	}
 	return a.stands(found.Resource)
+}
+
+// origin is where the caller read what he asks for.
+func (a *act) origin() hospital.Origin {
+	if a.window != nil {
+		return a.window.Schedule.Origin
+	}
+	return a.slot.Origin
 }
 
 // stands: is the act in force? A hold that was booked since was kept.
@@ -313,7 +323,7 @@ func (a *act) mine(found Booking, patient verb.Records, slot string) bool {
 // schedule and window?
 func (a *act) same(ctx context.Context, f *fhir.Client, found Booking) (bool, error) {
 	if a.window == nil {
-		return a.slot.Resource != nil && found.Origin.Store == a.slot.Origin.Store && a.desk.usesSlot(found, a.slot.Resource.ID), nil
+		return a.slot.Resource != nil && a.desk.usesSlot(found, a.slot.Resource.ID), nil
 	}
 	if !verb.Within(found.Resource.Start, a.window.From, a.window.To) || len(found.Resource.Slot) != 1 {
 		return false, nil

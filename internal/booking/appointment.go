@@ -135,6 +135,11 @@ func (d *Desk) isFor(found Booking, patient verb.Records) bool {
 	})
 }
 
+// sameIDs: does an id name the same in both?
+func sameIDs(a, b hospital.Origin) bool { return a.Store == b.Store && a.Epoch == b.Epoch }
+
+var errElsewhere = hospital.Refuse(hospital.ErrInvalidArgument, "what is asked for was read from another store or epoch; read it again")
+
 func (d *Desk) usesSlot(found Booking, slot string) bool {
 	for i := range found.Resource.Slot {
 		if d.client.Names(found.Origin, &found.Resource.Slot[i], "Slot", slot) {

@@ -191,7 +191,7 @@ func (m *move) check() error {
 	if err := verb.Needs(m.To, m.desk.system); err != nil {
 		return err
 	}
-	if m.From.Origin.Store != m.To.Origin.Store || m.From.Resource.ID == m.To.Resource.ID {
+	if !sameIDs(m.From.Origin, m.To.Origin) || m.From.Resource.ID == m.To.Resource.ID {
 		return hospital.Refuse(hospital.ErrInvalidArgument, "From and To must be two slots of one store")
 	}
 	return nil
@@ -203,6 +203,9 @@ func (m *move) find(ctx context.Context, f *fhir.Client) (Booking, error) {
 		return Booking{}, err
 	}
 	found, _, err := m.desk.Owned(ctx, f, m.Number, m.Patient)
+	if err == nil && !sameIDs(found.Origin, m.To.Origin) {
+		err = errElsewhere
+	}
 	if err == nil && (found.Resource.Status != r4.AppointmentStatusBooked || !m.desk.usesSlot(found, m.To.Resource.ID)) {
 		return Booking{}, hospital.ErrNotFound
 	}
@@ -218,8 +221,8 @@ func (m *move) send(ctx context.Context, f *fhir.Client) (Booking, error) {
 	switch {
 	case err != nil:
 		return Booking{}, err
-	case found.Origin.Store != m.To.Origin.Store:
-		return Booking{}, hospital.Refuse(hospital.ErrInvalidArgument, "the slots were read from another store; read them again")
+	case !sameIDs(found.Origin, m.To.Origin):
+		return Booking{}, errElsewhere
 	case found.Resource.Status == r4.AppointmentStatusBooked && d.usesSlot(found, m.To.Resource.ID):
 		return found, nil
 	case found.Resource.Status != r4.AppointmentStatusBooked || len(found.Resource.Slot) != 1 || !d.usesSlot(found, m.From.Resource.ID):

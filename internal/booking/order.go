@@ -20,8 +20,8 @@ func (a *act) checkOrder() error {
 	if err := verb.Needs(a.order, a.desk.system); err != nil {
 		return err
 	}
-	if a.order.Origin.Store != a.slot.Origin.Store {
-		return hospital.Refuse(hospital.ErrInvalidArgument, "slot and order were read from two stores; read them again")
+	if !sameIDs(a.order.Origin, a.slot.Origin) {
+		return hospital.Refuse(hospital.ErrInvalidArgument, "slot and order were read from two stores or epochs; read them again")
 	}
 	return nil
 }

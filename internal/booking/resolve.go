@@ -13,7 +13,8 @@ import (
 // alone: in a process that knows nothing else of an act whose outcome was unknown.
 // The Appointment's status says how far it has gone; whose it is must be compared
 // by the caller. hospital.ErrNotFound means that it did not happen and no longer
-// can, hospital.ErrOutcomeUnknown that a lost request may still be running.
+// can, hospital.ErrOutcomeUnknown that a lost request may still be running, or be sent
+// again by another desk: that takes 15 s and the server's time (campus.Contract).
 func (d *Desk) Resolve(ctx context.Context, number string, opts ...hospital.ReadOption) (Booking, error) {
 	if err := verb.CheckNumber(number); err != nil {
 		return Booking{}, err

@@ -39,7 +39,7 @@ type Request struct {
 // it was entered in error, hospital.ErrInvalidArgument when nobody knows the ward.
 func (b *Board) Notify(ctx context.Context, r Request, opts ...hospital.WriteOption) (Found, error) {
 	n := &notifying{board: b, Request: r}
-	return hospital.Write(ctx, b.client, b.ops.Guarded("NotifyCritical"), r.Number, n.send, n.find, verb.About(opts, r.Patient)...)
+	return hospital.Write(ctx, b.client, b.ops.Write("NotifyCritical", hospital.Keyed), r.Number, n.send, n.find, verb.About(opts, r.Patient)...)
 }
 
 type notifying struct {

@@ -66,7 +66,8 @@ func (d *Desk) Place(ctx context.Context, r Request, opts ...hospital.WriteOptio
 type placing struct {
 	Request
 	desk *Desk
-	left *r4.Bundle // what is to be taken back, as long as it may be there
+	left *r4.Bundle      // what is to be taken back, as long as it may be there
+	at   hospital.Origin // where it is: its ids are another patient's elsewhere
 }
 
 func (p *placing) check() error {
@@ -159,14 +160,14 @@ func (p *placing) undo(ctx context.Context, f *fhir.Client, answer *r4.Bundle, o
 	if !foreign || len(bundle.Entry) == 0 {
 		return nil
 	}
-	p.left = bundle
+	p.left, p.at = bundle, origin
 	return p.takeBack(ctx, f)
 }
 
 // takeBack is guarded, so it may be sent again when it was lost; a conflict says that it,
 // or somebody else's change, came first.
 func (p *placing) takeBack(ctx context.Context, f *fhir.Client) error {
-	if _, _, err := fhir.Transaction(ctx, f, p.left); err != nil && hospital.CodeOf(err) != hospital.ErrConflict {
+	if _, _, err := fhir.Transaction(hospital.SameStore(ctx, p.at), f, p.left); err != nil && hospital.CodeOf(err) != hospital.ErrConflict {
 		return err
 	}
 	p.left = nil
