@@ -41,7 +41,7 @@ func (b *batching) run(ctx context.Context) (hospital.Origin, error) {
 
 // claimsNothing: does the error say that nothing was executed?
 func claimsNothing(err error) bool {
-	return errors.Is(err, hospital.ErrUnavailable) || slices.Contains([]hospital.Code{hospital.ErrBusy, hospital.ErrDeadline, hospital.ErrCanceled}, hospital.CodeOf(err))
+	return errors.Is(err, hospital.ErrUnavailable) || slices.Contains([]hospital.Code{hospital.ErrBusy, hospital.ErrDeadline, hospital.ErrCanceled, hospital.ErrNoToken, hospital.ErrInvalidArgument}, hospital.CodeOf(err))
 }
 
 // storedSome: did this call bring an instance to the archive?
@@ -78,7 +78,7 @@ func (b *batching) send(ctx context.Context, _ *fhir.Client) (hospital.Origin, e
 		switch {
 		case err == nil:
 			return origin, b.verify(ctx)
-		case unknown && !b.harmless():
+		case unknown && (!b.harmless() || slices.ContainsFunc(undone(rest), readOnce)):
 			return origin, err
 		case lost: // the others may do without it
 			try--
@@ -87,6 +87,9 @@ func (b *batching) send(ctx context.Context, _ *fhir.Client) (hospital.Origin, e
 		}
 	}
 }
+
+// readOnce: it cannot be sent again, so what became of it must be waited for.
+func readOnce(it *item) bool { return it.forget != nil }
 
 // dropSpoilt fails the files by whose fault a request was not sent whole.
 func dropSpoilt(rest []*item) (some bool) {

@@ -38,6 +38,8 @@ func (b *batching) verify(ctx context.Context) error {
 			it.fail(hospital.Refuse(hospital.ErrRefused, "the archive said that it stored the instance, and does not have it"))
 		case err != nil:
 			return err
+		case hospital.CodeOf(it.Err) == hospital.ErrInvalidArgument: // it is stored
+			it.fail(hospital.Refuse(hospital.ErrOutcomeUnknown, "the archive says that it stored the instance, and the file cannot be read once more to compare it"))
 		}
 	}
 	return nil

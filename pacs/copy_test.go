@@ -99,7 +99,9 @@ func TestACopyOfAFewHidesNoStudy(t *testing.T) {
 		hosp.Break(fakes.Rule{When: fakes.When{System: campus.PACS, DataCenter: "dc-a"}, Do: fakes.Action{Delay: 100 * time.Millisecond}})
 		images := imaging(t, hosp, func(cfg *hospital.Config) {
 			cfg.DisableHedging = true
-			cfg.Identities = func(context.Context, campus.PatientID) ([]campus.PatientID, error) { return []campus.PatientID{there}, nil }
+			cfg.Identities = func(context.Context, campus.PatientID) ([]campus.PatientID, error) {
+				return []campus.PatientID{there}, nil
+			}
 		})
 		got := map[campus.ID]int{}
 		for found, err := range images.Studies(t.Context(), pacs.StudyQuery{Patient: here, UID: study.UID}, hospital.AcrossCampuses()) {

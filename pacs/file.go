@@ -115,11 +115,10 @@ func (t *turn) Read(p []byte) (n int, err error) {
 		t.buf = make([]byte, len(p))
 	}
 	buf, done := t.buf[:len(p)], make(chan struct{})
-	var got int
-	var failed error
+	got, failed := 0, io.ErrUnexpectedEOF // of a source that ends its goroutine
 	go func() {
+		defer close(done)
 		got, failed = t.read(buf)
-		close(done)
 	}()
 	select {
 	case <-done:
