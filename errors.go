@@ -201,7 +201,7 @@ func (e Error) MarshalJSON() ([]byte, error) {
 // other that nobody could be asked. For an error of another code it returns
 // ErrInvalidArgument.
 func (e *Error) Resolve(ctx context.Context) (happened bool, err error) {
-	if e.resolve == nil {
+	if e.resolve == nil || e.Code != ErrOutcomeUnknown {
 		return false, &Error{Code: ErrInvalidArgument, Op: e.Op, Reason: "nothing to resolve"}
 	}
 	return e.resolve(ctx)

@@ -9,104 +9,16 @@ import (
 	"github.com/hospital-go/hospital/campus"
 )
 
-// lostWrites remembers until when lost writes of this process may still run, by
-// system and act ([Client.actOf]), so that a caller who repeats at once does not put a second
-// one beside the first. The zero value is ready.
-type lostWrites struct {
-	mu   sync.Mutex
-	all  map[string]lostWrite
-	busy map[string]chan struct{} // numbers of writes under way
-}
+// act is what the number of a call names: a key for each campus for which it is the same.
+// One that is known by several of them stays known when a description comes with which
+// they are more, or fewer. An empty one is nobody's.
+type act []string
 
-// lostKept is for how long a repetition of a lost write looks before it sends.
-const lostKept = time.Hour
-
-type lostWrite struct {
-	op string
-	at time.Time
-	in storeEpoch
-}
-
-func lostKey(op Op, act string) string { return string(op.System) + "|" + act }
-
-// enter waits until no other Write of the number is under way here; leave is nil
-// when ctx ends first.
-func (l *lostWrites) enter(ctx context.Context, op Op, act string) (leave func(), waited bool) {
-	if act == "" {
-		return func() {}, false
-	}
-	for key, mine := lostKey(op, act), make(chan struct{}); ; waited = true {
-		l.mu.Lock()
-		other := l.busy[key]
-		if other == nil {
-			if l.busy == nil {
-				l.busy = map[string]chan struct{}{}
-			}
-			l.busy[key] = mine
-		}
-		l.mu.Unlock()
-		if other == nil {
-			return func() {
-				l.mu.Lock()
-				delete(l.busy, key)
-				l.mu.Unlock()
-				close(mine)
-			}, waited
-		}
-		select {
-		case <-other:
-		case <-ctx.Done():
-			return nil, true
-		}
-	}
-}
-
-func (l *lostWrites) underWay(op Op, act string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.busy[lostKey(op, act)] != nil
-}
-
-func (l *lostWrites) until(op Op, act string) (time.Time, storeEpoch) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	lost := l.all[lostKey(op, act)]
-	if time.Since(lost.at) > lostKept {
-		return time.Time{}, storeEpoch{}
-	}
-	return lost.at, lost.in
-}
-
-func (l *lostWrites) note(op Op, act string, lost lostWrite) {
-	if act == "" {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.all == nil {
-		l.all = map[string]lostWrite{}
-	}
-	now := time.Now()
-	maps.DeleteFunc(l.all, func(_ string, w lostWrite) bool { return now.Sub(w.at) > lostKept })
-	key := lostKey(op, act)
-	l.all[key] = lostWrite{op.Name, later(lost.at, l.all[key].at), lost.in}
-}
-
-// forget is for the operation that was lost; another one with its number knows
-// nothing of it.
-func (l *lostWrites) forget(op Op, act string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if key := lostKey(op, act); l.all[key].op == op.Name {
-		delete(l.all, key)
-	}
-}
-
-// actOf is a call's number, and for whom it names one act: the campuses that write to the
-// same store. Another campus's system may use it for another one, as barcodes.
-func (c *Client) actOf(call *call) string {
+// actOf is the number at the campuses that write to the same store: another campus's
+// system may use it for another act, as barcodes.
+func (c *Client) actOf(call *call) (a act) {
 	if call.number == "" {
-		return ""
+		return nil
 	}
 	store := func(id campus.ID) campus.StoreID {
 		route, err := c.Topology().Route(call.op.System, id, campus.Write)
@@ -115,22 +27,151 @@ func (c *Client) actOf(call *call) string {
 		}
 		return route[0].Endpoint.Store
 	}
-	act, mine := call.number, store(call.campus)
+	mine := store(call.campus)
 	for _, id := range c.Topology().Campuses() {
 		if store(id) == mine {
-			act += "|" + string(id)
+			a = append(a, string(call.op.System)+"|"+call.number+"|"+string(id))
 		}
 	}
-	return act
+	return a
 }
 
-// othersRun is until when a call of the number may still do the act: one under way here,
-// or one that was lost.
-func (c *Client) othersRun(call *call) time.Time {
-	act := c.actOf(call)
-	at, _ := c.lost.until(call.op, act)
-	if c.lost.underWay(call.op, act) {
-		at = later(at, time.Now().Add(c.longestRun(call.op.System)))
+// lostWrites remembers until when lost writes of this client may still run, so that a
+// caller who repeats at once does not put a second one beside the first, and keeps the
+// calls of one act apart. The zero value is ready.
+type lostWrites struct {
+	mu   sync.Mutex
+	lost map[string]map[string]lostWrite // by the act's keys, and by operation
+	busy map[string]*place               // by the act's keys
+}
+
+// lostKept is for how long a repetition of a lost write looks before it sends.
+const lostKept = time.Hour
+
+type lostWrite struct {
+	at time.Time // by when it has surely ended
+	in storeEpoch
+}
+
+// place is that of the one call of an act that may send, or look without that one sends.
+type place struct {
+	act    act
+	left   chan struct{}
+	wanted bool
+}
+
+// take takes the place of an act, or says who has it.
+func (l *lostWrites) take(a act) (mine, other *place) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, key := range a {
+		if other := l.busy[key]; other != nil {
+			return nil, other
+		}
 	}
+	if l.busy == nil {
+		l.busy = map[string]*place{}
+	}
+	mine = &place{act: a, left: make(chan struct{})}
+	for _, key := range a {
+		l.busy[key] = mine
+	}
+	return mine, nil
+}
+
+// enter waits for the place of an act; it is nil when ctx ends first.
+func (l *lostWrites) enter(ctx context.Context, a act) (mine *place, waited bool) {
+	for {
+		mine, other := l.take(a)
+		if mine != nil {
+			return mine, waited
+		}
+		l.want(other)
+		waited = true
+		select {
+		case <-other.left:
+		case <-ctx.Done():
+			return nil, waited
+		}
+	}
+}
+
+func (l *lostWrites) want(p *place) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p.wanted = true
+}
+
+// wanted: did somebody come who waits for it?
+func (l *lostWrites) wanted(p *place) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return p.wanted
+}
+
+func (l *lostWrites) leave(p *place) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, key := range p.act {
+		delete(l.busy, key)
+	}
+	close(p.left)
+}
+
+// until is by when all that was lost of an act has surely ended.
+func (l *lostWrites) until(a act) (at time.Time) {
+	l.each(a, func(_ string, w lostWrite) { at = later(at, w.at) })
 	return at
+}
+
+// where is where an operation's lost write of an act went, or any operation's for "".
+func (l *lostWrites) where(a act, op string) (in storeEpoch) {
+	l.each(a, func(name string, w lostWrite) {
+		if (op == "" || op == name) && w.in != (storeEpoch{}) {
+			in = w.in
+		}
+	})
+	return in
+}
+
+func (l *lostWrites) each(a act, f func(op string, w lostWrite)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, key := range a {
+		for op, w := range l.lost[key] {
+			if !w.old() {
+				f(op, w)
+			}
+		}
+	}
+}
+
+func (w lostWrite) old() bool { return time.Since(w.at) > lostKept }
+
+func (l *lostWrites) note(a act, op string, lost lostWrite) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lost == nil {
+		l.lost = map[string]map[string]lostWrite{}
+	}
+	maps.DeleteFunc(l.lost, func(_ string, ops map[string]lostWrite) bool {
+		maps.DeleteFunc(ops, func(_ string, w lostWrite) bool { return w.old() })
+		return len(ops) == 0
+	})
+	for _, key := range a {
+		if l.lost[key] == nil {
+			l.lost[key] = map[string]lostWrite{}
+		}
+		l.lost[key][op] = lostWrite{later(lost.at, l.lost[key][op].at), lost.in}
+	}
+}
+
+// forget is for the operation that was lost; another one with its number knows nothing
+// of it.
+func (l *lostWrites) forget(a act, op string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, key := range a {
+		delete(l.lost[key], op)
+	}
 }

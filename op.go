@@ -222,6 +222,15 @@ func (c *call) heard(resp *http.Response) {
 	c.asked = storeEpoch{o.Store, o.Epoch}
 }
 
+// wasLost remembers where another call of its number was lost.
+func (c *call) wasLost(in storeEpoch) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lostIn == (storeEpoch{}) {
+		c.lostIn = in
+	}
+}
+
 // askedElsewhere: a lost write went to one store, or epoch, and a look to another.
 // That nothing is there says nothing then.
 func (c *call) askedElsewhere() bool {

@@ -26,7 +26,7 @@ type Step[T any] func(ctx context.Context, f *fhir.Client) (T, error)
 // number, which may have several parts. When a lost request may still be running at the
 // deadline, it is [ErrOutcomeUnknown] and its Resolve asks find later.
 //
-// number names the act: of two calls at once with one number in this process the second
+// number names the act: of two calls at once with one number through one Client the second
 // waits for the first and looks, as does, for an hour, one that repeats a lost one; what
 // is declared [Unsafe] is looked for before it is ever sent. It may be empty for an act
 // that has none.
@@ -43,15 +43,16 @@ func Write[T any](ctx context.Context, c *Client, op Op, number string, send, fi
 	defer cancel()
 	w := &write[T]{client: c, f: f, call: call, number: number, send: send, find: find}
 	act := c.actOf(call)
-	leave, waited := c.lost.enter(limited, op, act)
-	if leave == nil { // another call of this number is still under way
+	mine, waited := c.lost.enter(limited, act)
+	if mine == nil { // another call of this number is still under way
 		w.settledAt = time.Now().Add(c.longestRun(op.System))
 		err := end(error(ErrOutcomeUnknown))
 		w.name(err)
 		return none, err
 	}
-	defer leave()
-	w.settledAt, call.lostIn = c.lost.until(op, act)
+	defer c.lost.leave(mine)
+	w.settledAt = c.lost.until(act)
+	call.wasLost(c.lost.where(act, op.Name))
 	if waited {
 		w.settledAt = later(w.settledAt, time.Now())
 	}
@@ -63,16 +64,16 @@ func Write[T any](ctx context.Context, c *Client, op Op, number string, send, fi
 	told := false
 	defer func() {
 		if !told { // it panicked, and what it sent may be running
-			c.lost.note(op, act, lostWrite{at: later(w.settledAt, time.Now().Add(c.longestRun(op.System))), in: call.lostIn})
+			c.lost.note(act, op.Name, lostWrite{at: later(w.settledAt, time.Now().Add(c.longestRun(op.System))), in: call.lostIn})
 		}
 	}()
 	v, err := w.run(limited)
 	err = end(err)
 	told = true
 	if unknown := w.name(err); unknown || (err != nil && w.settledAt.After(time.Now())) { // it may still be running, whatever a look saw
-		c.lost.note(op, act, lostWrite{at: w.settledAt, in: call.lostIn})
+		c.lost.note(act, op.Name, lostWrite{at: w.settledAt, in: call.lostIn})
 	} else {
-		c.lost.forget(op, act)
+		c.lost.forget(act, op.Name)
 	}
 	if err != nil {
 		return none, err
@@ -84,7 +85,8 @@ func Write[T any](ctx context.Context, c *Client, op Op, number string, send, fi
 // process: after a crash, or at another desk. It returns the act when it happened,
 // [ErrNotFound] when it did not and no longer can, and [ErrOutcomeUnknown] when a
 // request that was lost just now may still be running and ctx ends before it must
-// have ended: when it was sent is not known here, so that is
+// have ended. When it was sent is not known here, nor whether the Write still runs at
+// another desk and sends again, so that is op's overall time ([Class]) and
 // campus.Contract.ServerTimeout from now. op, number and find are those of the
 // [Write]; nothing is sent but find's reads.
 func Resolve[T any](ctx context.Context, c *Client, op Op, number string, find Step[T], opts ...ReadOption) (T, error) {
@@ -97,18 +99,27 @@ func Resolve[T any](ctx context.Context, c *Client, op Op, number string, find S
 	}
 	end, always := whole(end)
 	defer always(ErrOutcomeUnknown)
-	w := &write[T]{client: c, f: f, call: call, number: number, find: find}
 	act := c.actOf(call)
-	leave, _ := c.lost.enter(ctx, op, act) // a call of this number may still send
-	w.settledAt = time.Now().Add(c.longestRun(op.System))
-	var v T
-	err := error(ErrOutcomeUnknown)
-	if leave != nil {
-		leave()
-		_, call.lostIn = c.lost.until(op, act)
-		v, _, err = w.confirm(ctx, ErrNotFound)
+	w, wanted := &write[T]{client: c, f: f, call: call, number: number}, false
+	w.find = func(ctx context.Context, f *fhir.Client) (T, error) {
+		mine, _ := c.lost.enter(ctx, act) // nobody sends while it is looked
+		if mine == nil {
+			return none, ErrOutcomeUnknown
+		}
+		defer c.lost.leave(mine)
+		call.wasLost(c.lost.where(act, ""))
+		v, err := find(ctx, f)
+		wanted = c.lost.wanted(mine)
+		return v, err
 	}
-	if at := c.othersRun(call); absent(err) && at.After(w.settledAt) { // a call began meanwhile
+	_, overall := op.Class.times()
+	w.settledAt = time.Now().Add(overall + c.longestRun(op.System))
+	v, _, err := w.confirm(ctx, ErrNotFound)
+	at := c.lost.until(act)
+	if wanted { // by a call that may do it now
+		at = later(at, time.Now().Add(c.longestRun(op.System)))
+	}
+	if absent(err) && at.After(w.settledAt) {
 		w.settledAt, err = at, ErrOutcomeUnknown
 	}
 	if err = end(err); err != nil {
@@ -265,11 +276,11 @@ func (w *write[T]) name(err error) bool {
 		return false
 	}
 	e.Number = w.number
+	e.resolve = w.resolve(e) // also of one that its verb makes unknown
 	if e.Code != ErrOutcomeUnknown {
 		return false
 	}
 	e.RetryAfter = max(e.RetryAfter, time.Until(w.settledAt))
-	e.resolve = w.resolve(e)
 	return true
 }
 
@@ -287,12 +298,20 @@ func (w *write[T]) resolve(e *Error) func(ctx context.Context) (bool, error) {
 
 // look asks what became of the act, at a time of its own.
 func (w *write[T]) look(ctx context.Context, e *Error, settledAt time.Time) (bool, error) {
-	asked := time.Now()
-	settledAt = later(settledAt, w.client.othersRun(w.call))
+	lost, act, asked := &w.client.lost, w.client.actOf(w.call), time.Now()
+	mine, other := lost.take(act) // nobody sends while it is looked
+	if other == nil {
+		defer lost.leave(mine)
+	}
+	settledAt = later(settledAt, lost.until(act))
+	w.call.wasLost(lost.where(act, w.call.op.Name)) // in another call
 	_, err := w.find(context.WithValue(ctx, callKey{}, w.call), w.f)
-	settledAt = later(settledAt, w.client.othersRun(w.call)) // that began meanwhile
+	if other != nil || lost.wanted(mine) { // by a call that may do it now
+		settledAt = later(settledAt, time.Now().Add(w.client.longestRun(w.call.op.System)))
+	}
 	switch {
 	case err == nil:
+		lost.forget(act, w.call.op.Name)
 		return true, nil
 	case !absent(err):
 		return false, wrap(err, w.call)
