@@ -110,7 +110,7 @@ func TestActAfterAPromotion(t *testing.T) {
 			}
 			return order, err
 		})
-		assert.NoError(s.t, err)
+		require.NoError(s.t, err)
 		assert.Equal(s.t, 1, sent)
 	})
 }

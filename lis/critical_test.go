@@ -3,6 +3,7 @@ package lis_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -309,12 +310,10 @@ func TestSweepAcrossCampusesWithOneDown(t *testing.T) {
 		_, err := b.NotifyCritical(t.Context(), r)
 		require.NoError(t, err)
 		time.AfterFunc(30*time.Minute+10*time.Second, func() { // between two looks
-			_, err := b.ReceiveCritical(t.Context(), lis.CriticalAcknowledgement{Number: "C1", By: "N1", Text: "K+ 7.10 mmol/L"})
-			assert.NoError(t, err)
-			_, err = b.SeeCritical(t.Context(), lis.CriticalAcknowledgement{Number: "C1", By: "D1"})
-			assert.NoError(t, err)
-			_, err = b.HandleCritical(t.Context(), lis.CriticalAcknowledgement{Number: "C1", By: "D1", Text: "calcium gluconate"})
-			assert.NoError(t, err)
+			_, err1 := b.ReceiveCritical(t.Context(), lis.CriticalAcknowledgement{Number: "C1", By: "N1", Text: "K+ 7.10 mmol/L"})
+			_, err2 := b.SeeCritical(t.Context(), lis.CriticalAcknowledgement{Number: "C1", By: "D1"})
+			_, err3 := b.HandleCritical(t.Context(), lis.CriticalAcknowledgement{Number: "C1", By: "D1", Text: "calcium gluconate"})
+			assert.NoError(t, errors.Join(err1, err2, err3))
 		})
 		ctx, stop := context.WithTimeout(t.Context(), time.Hour)
 		defer stop()

@@ -290,7 +290,7 @@ func (b *batching) read(ctx context.Context, resp *http.Response, rest []*item) 
 		return err
 	}
 	var said Dataset
-	if said.UnmarshalJSON(data) != nil || !listsInstances(said) {
+	if listed := said.UnmarshalJSON(data) == nil && listsInstances(said); !listed {
 		b.unlisted(ctx, rest, resp.StatusCode)
 		return nil
 	}

@@ -52,7 +52,7 @@ func TestReaderIsLostWhileTheArchiveWorks(t *testing.T) {
 			if err != nil {
 				return wireAnswer{drop: true}
 			}
-			r = r.Clone(context.Background())
+			r = r.Clone(context.WithoutCancel(r.Context()))
 			r.Body = io.NopCloser(bytes.NewReader(data))
 			go func() { // behind the gateway whose connection breaks
 				past(3 * time.Second)
