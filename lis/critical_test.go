@@ -325,7 +325,9 @@ func TestSweepAcrossCampusesWithOneDown(t *testing.T) {
 				failed++
 				continue
 			}
-			told = append(told, c.Kind)
+			if told = append(told, c.Kind); c.Kind == lis.CriticalIsGone {
+				assert.Equal(t, lis.CriticalHandled, c.Resource.Stage)
+			}
 		}
 		assert.Positive(t, failed, "and that one is silent is said")
 		assert.Equal(t, []any{lis.CriticalIsNew, lis.CriticalIsOverdue, lis.CriticalIsGone}, told)

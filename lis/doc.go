@@ -19,7 +19,8 @@
 //	Order ──▶ ordered ──Collect──▶ collected ──Receive──▶ received ──▶ preliminary, reported
 //	            │  ▲                   │                      │          (the laboratory's)
 //	            │  └──────Reject───────┴──────────────────────┘
-//	            └──CancelOrder──▶ cancelled      refused once collected or reported
+//	            ├──CancelOrder──▶ cancelled      refused once collected or reported
+//	            └──▶ refused (the laboratory's Task)
 //
 // An order is as many ServiceRequests as it has items, created in one transaction under
 // one requisition number. A tube's barcode is the Number of its collection; Collect
@@ -46,10 +47,11 @@
 // # What the promises need of the server
 //
 // Transactions as large as an order (one real server takes eight entries that create
-// conditionally, and refuses an order of nine items); If-Match honoured inside them (declare it as Contract.Versioning once
-// proved); searches of ServiceRequest by requisition, Specimen by its barcode and by
-// patient, Task by identifier, owner and status, and for feeds _lastUpdated with
-// _sort. Where versions are not proved, CancelOrder and Collect may meet. Where
+// conditionally, and refuses an order of nine items); If-Match honoured inside them
+// (declare it as Contract.Versioning once proved); searches of ServiceRequest by
+// requisition, Specimen by its barcode and by patient, Task by identifier, owner, status
+// and focus, DiagnosticReport with _include of results and specimens, and for feeds
+// _lastUpdated with _sort. Where versions are not proved, CancelOrder and Collect may meet. Where
 // If-None-Exist looks, then inserts, what two requests made of one Number at once is
 // ended once.
 package lis

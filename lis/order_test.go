@@ -438,3 +438,32 @@ func TestARefusedOrderLeavesNothingWhenThatIsLost(t *testing.T) {
 		}
 	}
 }
+
+// What the laboratory says in a Task is heard: an order that it will not do looked like
+// one that waits.
+func TestOrderThatTheLaboratoryRefuses(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, b *bench) {
+		placed, err := b.Order(t.Context(), b.request("R1"))
+		require.NoError(t, err)
+		says := func(item int, code, status string) {
+			s := placed.Resource.Items[item]
+			create(b, &r4.Task{
+				Status: status, Intent: "order", Code: r4.Concept("http://hl7.org/fhir/CodeSystem/task-code", code),
+				Focus: r4.RefTo("ServiceRequest", s.ID), For: s.Subject,
+			})
+		}
+		says(0, "fulfill", r4.TaskStatusRejected)
+		says(1, "fulfill", r4.TaskStatusFailed)
+		says(1, "fulfill", r4.TaskStatusInProgress) // done again
+		says(2, "approve", r4.TaskStatusRejected)   // something else
+		b.stages("R1", lis.StageRefused, lis.StageOrdered, lis.StageOrdered)
+		status, err := b.OrderStatus(t.Context(), "R1", b.patient)
+		require.NoError(t, err)
+		assert.Len(t, status.Resource.Items[1].Tasks, 2)
+
+		create(b, &r4.Task{Status: "rejected", Intent: "order", Focus: r4.RefTo("ServiceRequest", placed.Resource.Items[2].ID), For: b.patientRef(b.other)})
+		_, err = b.OrderStatus(t.Context(), "R1", b.patient)
+		require.ErrorIs(t, err, hospital.ErrFilterIgnored, "another patient's")
+	})
+}

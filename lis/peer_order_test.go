@@ -102,10 +102,15 @@ func TestPeerOrderOfManyItems(t *testing.T) {
 		}
 		assert.Len(t, p.items(r.Number), n, "and no more are made")
 		p.reported(p.items(r.Number)[n-1], r4.DiagnosticReportStatusCancelled)
+		create(p.bench, &r4.Task{
+			Status: r4.TaskStatusRejected, Intent: "order", Code: r4.Concept("http://hl7.org/fhir/CodeSystem/task-code", "fulfill"),
+			Focus: r4.RefTo("ServiceRequest", ids[0]),
+		})
 		status, err := p.OrderStatus(ctx, r.Number, p.patient)
 		require.NoError(t, err)
 		require.Len(t, status.Resource.Items, n)
 		assert.Equal(t, lis.StageOrdered, status.Resource.Items[n-1].Stage)
+		assert.Equal(t, lis.StageRefused, status.Resource.Items[0].Stage)
 	}
 	over, err := p.CancelOrder(ctx, few.Number, p.patient)
 	require.NoError(t, err)

@@ -19,6 +19,7 @@ type Stage string
 // Stages.
 const (
 	StageOrdered     Stage = "ordered"     // 已申请
+	StageRefused     Stage = "refused"     // 已退回: the laboratory says that it will not, or could not, do it
 	StageCollected   Stage = "collected"   // 已采集
 	StageReceived    Stage = "received"    // 已接收
 	StageRejected    Stage = "rejected"    // 已拒收, to be collected again
@@ -41,6 +42,8 @@ type ItemStatus struct {
 	Item *r4.ServiceRequest
 	// Stage is the furthest that anything says of it.
 	Stage Stage
+	// Tasks are what the laboratory says of doing it (Task.code fulfill).
+	Tasks []*r4.Task
 	// Specimens that were taken for it, rejected ones too.
 	Specimens []*r4.Specimen
 	// Reports on it, without their members; [Client.Report] and [Client.Reports] give
@@ -48,7 +51,8 @@ type ItemStatus struct {
 	Reports []*r4.DiagnosticReport
 }
 
-// OrderStatus (申请状态) reads an order with its specimens and reports.
+// OrderStatus (申请状态) reads an order with its specimens, reports and what the
+// laboratory says of doing it.
 // hospital.ErrNotFound when there is no such order, hospital.ErrWrongPatient when it is
 // somebody else's.
 func (c *Client) OrderStatus(ctx context.Context, number string, patient campus.PatientID, opts ...hospital.ReadOption) (hospital.Found[OrderStatus], error) {
@@ -78,13 +82,17 @@ func (c *Client) status(ctx context.Context, f *fhir.Client, call *report.Call, 
 	if err != nil {
 		return out, err
 	}
+	tasks, err := c.tasksFor(ctx, f, call.Patient(), items)
+	if err != nil {
+		return out, err
+	}
 	for i := range reports {
 		if reports[i].Resource, _, err = report.Current(ctx, call, reports[i].Origin, reports[i].Resource, report.Headers().InError); err != nil {
 			return out, err
 		}
 	}
 	for _, item := range items {
-		s := ItemStatus{Item: item.Resource}
+		s := ItemStatus{Item: item.Resource, Tasks: tasks[item.Resource.ID]}
 		for _, t := range specimens {
 			if c.takenFor(t, item) {
 				s.Specimens = append(s.Specimens, t.Resource)
@@ -101,6 +109,47 @@ func (c *Client) status(ctx context.Context, f *fhir.Client, call *report.Call, 
 	return out, nil
 }
 
+// maxTasks bounds the Tasks on the items of one order.
+const maxTasks = 5000
+
+// tasksFor are the laboratory's Tasks, by the id of the item that each is to fulfill.
+func (c *Client) tasksFor(ctx context.Context, f *fhir.Client, patient verb.Records, items []order.Item) (map[string][]*r4.Task, error) {
+	ids := make([]string, len(items))
+	for i := range items {
+		ids[i] = items[i].Resource.ID
+	}
+	of := func(t *r4.Task, o hospital.Origin) int {
+		return slices.IndexFunc(ids, func(id string) bool { return c.client.Names(o, t.Focus, "ServiceRequest", id) })
+	}
+	found, err := verb.Collect(verb.Search(ctx, f, fhir.For(fhir.TaskFocus.In(ids...)), func(t *r4.Task, o hospital.Origin) bool {
+		return of(t, o) >= 0 && (t.For == nil || patient.Own(c.client, o, t.For))
+	}), maxTasks)
+	out := map[string][]*r4.Task{}
+	for _, t := range found {
+		if r4.HasCode(t.Resource.Code, "http://hl7.org/fhir/CodeSystem/task-code", "fulfill") && t.Resource.Status != r4.TaskStatusEnteredInError {
+			id := ids[of(t.Resource, t.Origin)]
+			out[id] = append(out[id], t.Resource)
+		}
+	}
+	return out, err
+}
+
+// refused: the laboratory will not do it, or could not, and nothing says that it is
+// being done all the same.
+func (s *ItemStatus) refused() bool {
+	no := 0
+	for _, t := range s.Tasks {
+		switch t.Status {
+		case r4.TaskStatusRejected, r4.TaskStatusFailed:
+			no++
+		case r4.TaskStatusCancelled:
+		default:
+			return false
+		}
+	}
+	return no > 0
+}
+
 // stage is the furthest that anything says of the item.
 func (s *ItemStatus) stage() Stage {
 	reported := func(statuses ...string) bool {
@@ -114,6 +163,8 @@ func (s *ItemStatus) stage() Stage {
 		return StageReported
 	case reported(r4.DiagnosticReportStatusPartial, r4.DiagnosticReportStatusPreliminary):
 		return StagePreliminary
+	case s.refused():
+		return StageRefused
 	case slices.ContainsFunc(s.Specimens, received):
 		return StageReceived
 	case slices.ContainsFunc(s.Specimens, stands):

@@ -50,4 +50,8 @@
 // stored"). campus.Contract.UpdateCreate says that an instance that is stored again is
 // stored once, so that a lost store is continued at once; without it the call waits until
 // the lost request has surely ended.
+//
+// The RIS is asked as package lis asks a laboratory: transactions with If-Match and
+// If-None-Exist; searches of ServiceRequest by requisition, Appointment by identifier and
+// slot, Task by identifier, owner and status, DiagnosticReport with _include of results.
 package pacs
