@@ -297,3 +297,25 @@ func TestRepeatedHoldAny(t *testing.T) {
 		assert.Equal(t, 1, d.live(his.DefaultHoldSystem, "H1"))
 	}, fakes.WithPersonality(fakes.Personality{RaceWindow: time.Second}))
 }
+
+// A hold that has ended is booked by somebody while it is being released: that is no slot
+// that was freed.
+func TestReleaseExpiredBesideABooking(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, d *desk) {
+		ctx, slot := t.Context(), d.freeSlots()[0]
+		held, err := d.Hold(ctx, his.HoldRequest{Number: "H1", Patient: d.demo.Patients[0], Slot: slot, Until: time.Now().Add(time.Minute)})
+		require.NoError(t, err)
+		time.Sleep(time.Hour) //nolint:forbidigo // synctest bubble
+		schedule := d.schedule()
+		d.hosp.Break(fakes.Rule{When: fakes.When{Interaction: "transaction"}, Do: fakes.Action{Delay: time.Second}, Times: 1})
+		time.AfterFunc(500*time.Millisecond, func() {
+			put(d, held.Resource.ID, func(a *r4.Appointment) { a.Status = r4.AppointmentStatusBooked })
+			put(d, slot.Resource.ID, func(s *r4.Slot) { s.Status = r4.SlotStatusBusy })
+		})
+		freed, err := d.ReleaseExpired(ctx, schedule, d.demo.Start, d.demo.End)
+		require.NoError(t, err)
+		assert.Zero(t, freed)
+		assert.Equal(t, r4.SlotStatusBusy, d.slotStatus(slot.Resource.ID))
+	})
+}

@@ -44,10 +44,13 @@ func (d *Desk) releaseExpired(ctx context.Context, slot hospital.Found[*r4.Slot]
 	}
 	find := func(ctx context.Context, f *fhir.Client) (Booking, error) {
 		current, _, err := fhir.Read[*r4.Slot](hospital.SameStore(ctx, slot.Origin), f, slot.Resource.ID)
-		if err == nil && current.Status == r4.SlotStatusBusyTentative {
-			err = hospital.ErrNotFound
+		switch {
+		case err != nil || current.Status == r4.SlotStatusFree:
+			return Booking{}, err
+		case current.Status == r4.SlotStatusBusyTentative:
+			return Booking{}, hospital.ErrNotFound
 		}
-		return Booking{}, err
+		return Booking{}, hospital.ErrConflict // somebody booked it meanwhile
 	}
 	_, err := hospital.Write(ctx, d.client, d.ops.Guarded("ReleaseExpired"), "", step, find, opts...)
 	return tried && err == nil, err
