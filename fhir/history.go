@@ -117,7 +117,9 @@ func etagOf(e *r4.BundleEntry) string {
 }
 
 // numberOf is the version in an entity tag.
-func numberOf(etag string) string { return strings.Trim(strings.TrimPrefix(etag, "W/"), `"`) }
+func numberOf(etag string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(etag, "W/"), `"`), `"`)
+}
 
 // walk follows the next links of a history.
 type walk struct {

@@ -143,7 +143,7 @@ func TestPeerWritesHappenOnceUnderEveryFault(t *testing.T) {
 					err := act(other)
 					orUnknown(t, err)
 					return err == nil
-				}, 5*time.Second, 50*time.Millisecond)
+				}, 30*time.Second, 50*time.Millisecond)
 				once(other)
 			})
 		}
@@ -168,7 +168,7 @@ func TestPeerServerFaults(t *testing.T) {
 			} {
 				p.serverFault(path, c.status, c.drop)
 				orUnknown(t, act())
-				require.Eventually(t, func() bool { return act() == nil }, 5*time.Second, 50*time.Millisecond)
+				require.Eventually(t, func() bool { return act() == nil }, 30*time.Second, 50*time.Millisecond)
 			}
 			p.changedOnce(barcode)
 			p.stepped(a.Number, lis.CriticalNotified, lis.CriticalReceived)

@@ -51,6 +51,9 @@ func (p Position) read(typ string) (place, error) {
 	if json.Unmarshal(data, &out) != nil || out.Type != typ || out.Store == "" || out.Since.IsZero() {
 		return place{}, invalid
 	}
+	if _, err := out.Since.MarshalText(); err != nil { // of a zone that can be read and not written
+		return place{}, invalid
+	}
 	if out.Recent == nil {
 		out.Recent = map[string]int64{}
 	}

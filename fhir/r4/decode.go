@@ -347,13 +347,17 @@ func (d *decoder) extra(extra *Extra, name []byte) {
 	if d.err != nil {
 		return
 	}
+	unknown := 0
 	for _, other := range *extra {
 		if other.Name == m.Name {
 			d.fail("duplicate member")
 			return
 		}
+		if !other.stash {
+			unknown++
+		}
 	}
-	if len(*extra) >= maxExtra {
+	if unknown >= maxExtra {
 		d.fail("too many unknown members")
 		return
 	}

@@ -3,6 +3,7 @@ package r4_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -70,6 +71,25 @@ func TestRoundTripKeepsWhatTypesCannotShow(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); requireRoundTrip(t, []byte(doc)) })
 	}
+}
+
+// What types cannot show is kept beside unknown members, and counted apart: what can be
+// read can be read once more.
+func TestKeptValuesAreNoUnknownMembers(t *testing.T) {
+	t.Parallel()
+	var text strings.Builder
+	text.WriteString(`{"resourceType":"Patient"`)
+	for i := range 256 {
+		fmt.Fprintf(&text, `,"x%d":1`, i)
+	}
+	p, err := r4.Decode[*r4.Patient]([]byte(text.String() + `,"gender":""}`))
+	require.NoError(t, err)
+	again, err := r4.Marshal(p)
+	require.NoError(t, err)
+	_, err = r4.Decode[*r4.Patient](again)
+	require.NoError(t, err)
+	_, err = r4.Decode[*r4.Patient]([]byte(text.String() + `,"y":1}`))
+	require.ErrorContains(t, err, "too many unknown members")
 }
 
 func TestRefuses(t *testing.T) {

@@ -326,8 +326,9 @@ func (d *decoder) escaped(start int) string {
 	if json.Unmarshal(raw, &s) != nil {
 		d.fail("a broken string")
 	}
-	// encoding/json replaces half of a surrogate pair.
-	if strings.ContainsRune(s, utf8.RuneError) && (bytes.Contains(raw, []byte(`\ud`)) || bytes.Contains(raw, []byte(`\uD`))) {
+	// encoding/json replaces half of a surrogate pair: there are more of them than came.
+	plain := bytes.ToLower(bytes.ReplaceAll(raw, []byte(`\\`), nil)) // a backslash that is text begins no escape
+	if strings.Count(s, "\uFFFD") > bytes.Count(plain, []byte("\uFFFD"))+bytes.Count(plain, []byte(`\ufffd`)) {
 		d.fail("half of a surrogate pair")
 	}
 	return s
