@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -184,7 +185,7 @@ func TestFixedPorts(t *testing.T) {
 // that outgoing connections get.
 func freePorts(t *testing.T, n int) int {
 	t.Helper()
-	for first := 21000; first < 30000; first += n {
+	for first := 21000 + rand.IntN(400)*n; first < 30000; first += n {
 		free := 0
 		for free < n {
 			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+free)) //nolint:noctx // it returns at once

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,7 +40,19 @@ func (s *stage) play(ctx context.Context, r row, o options) (brokenAt, mendedAt 
 		return brokenAt, mendedAt, err
 	}
 	wait(ctx, 2*time.Second+2*o.rules().HoldDown+2*o.rules().Growth)
+	for end := mendedAt.Add(time.Minute); !s.isHome(mendedAt) && time.Now().Before(end) && ctx.Err() == nil; {
+		wait(ctx, 50*time.Millisecond) // a machine may be slower than the clock
+	}
 	return brokenAt, mendedAt, nil
+}
+
+// isHome: has home answered a call that began since? After a promotion it never does.
+func (s *stage) isHome(since time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.promotedAt.IsZero() || slices.ContainsFunc(s.records, func(r record) bool {
+		return !r.others && r.err == nil && r.from == s.home && !r.at.Before(since)
+	})
 }
 
 func (s *stage) breaks(ctx context.Context, r row) error {

@@ -39,6 +39,7 @@ func main() {
 	flag.DurationVar(&o.fault, "for", 3*time.Second, "how long each fault lasts")
 	flag.DurationVar(&o.holdDown, "holddown", time.Second, "first ejection and hold-down of the drill; 0 is the SDK's own 5 s and a minute")
 	flag.DurationVar(&o.growth, "growth", time.Second, "growth of a returning share; 0 is the SDK's own minute")
+	flag.DurationVar(&o.back, "back", 2*time.Second, "how soon home must answer again where that is promised; more on a machine that is busy with other things")
 	flag.StringVar(&o.config, "config", "", "hospital.yaml of a staging hospital; needs -readonly")
 	flag.BoolVar(&o.readonly, "readonly", false, "promise to only read, for -config")
 	flag.StringVar(&patient, "patient", "", "ISSUER|VALUE of a patient to look up, for -config")
@@ -58,6 +59,7 @@ type options struct {
 	json, readonly     bool
 	fault              time.Duration
 	holdDown, growth   time.Duration
+	back               time.Duration
 	patient            campus.PatientID
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 func quick() options {
-	return options{lang: "en", json: true, fault: 700 * time.Millisecond, holdDown: 200 * time.Millisecond, growth: 200 * time.Millisecond}
+	return options{lang: "en", json: true, fault: 700 * time.Millisecond, holdDown: 200 * time.Millisecond, growth: 200 * time.Millisecond, back: 20 * time.Second}
 }
 
 func play(t *testing.T, o options) map[string]result {
@@ -40,7 +40,7 @@ func TestDrill(t *testing.T) {
 	rows := play(t, o)
 	require.Len(t, rows, 4)
 	for name, r := range rows {
-		assert.Greater(t, r.Calls, 50, name)
+		assert.Greater(t, r.Calls, 10, name)
 		assert.Zero(t, r.Failed+r.Unknown+r.Duplicated+r.Lost, name)
 		assert.True(t, r.Kept, name)
 	}
@@ -72,7 +72,7 @@ func TestStaging(t *testing.T) {
 	rows := play(t, o)
 	assert.NotEmpty(t, rows["store"].Skipped, "it would need the servers")
 	for _, name := range []string{"host", "brownout", "cut", "release"} {
-		assert.Greater(t, rows[name].Calls, 30, name)
+		assert.Greater(t, rows[name].Calls, 10, name)
 		assert.Zero(t, rows[name].Failed, name)
 	}
 	assert.Positive(t, rows["campus"].Failed)

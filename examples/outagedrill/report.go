@@ -33,11 +33,12 @@ type result struct {
 	row                             row
 	Attempts                        float64 `json:"-"`
 	othersFailed, ejections, astray int
+	back                            time.Duration
 }
 
 // drill plays one row and measures it.
 func drill(ctx context.Context, r row, o options) (result, error) {
-	m := result{Fault: r.fault, row: r, GapMS: -1, SwitchMS: -1, BackMS: -1, Kept: true}
+	m := result{Fault: r.fault, row: r, GapMS: -1, SwitchMS: -1, BackMS: -1, Kept: true, back: o.back}
 	if o.config != "" && r.fromClient == "" {
 		m.Skipped = "needs the servers to be broken"
 		return m, nil

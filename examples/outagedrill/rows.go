@@ -33,6 +33,8 @@ func noneFailed(m *result) bool {
 // nothingLost: calls may fail, typed and at once; nothing is done twice or forgotten.
 func nothingLost(m *result) bool { return m.Duplicated == 0 && m.Lost == 0 }
 
+func (m *result) backInTime() bool { return m.BackMS >= 0 && m.BackMS <= m.back.Milliseconds() }
+
 func server(dc campus.DataCenterID) failover.Selector {
 	return failover.Selector{System: campus.HIS, DataCenter: dc}
 }
@@ -64,7 +66,7 @@ var rows = []row{
 		breaks: func(_ context.Context, s *stage) error { s.hosp.StoreDown("his", true); return nil },
 		mends:  func(_ context.Context, s *stage) error { s.hosp.StoreDown("his", false); return nil },
 		kept: func(m *result) bool {
-			return nothingLost(m) && m.Attempts <= 1.1*float64(m.Calls)+50 && m.BackMS >= 0 && m.BackMS <= 2000
+			return nothingLost(m) && m.Attempts <= 1.1*float64(m.Calls)+50 && m.backInTime()
 		},
 	},
 	{
@@ -83,7 +85,7 @@ var rows = []row{
 		mends:      func(_ context.Context, s *stage) error { s.hosp.Isolate("hankou", false); return nil },
 		fromClient: isolate,
 		kept: func(m *result) bool {
-			return nothingLost(m) && m.othersFailed == 0 && m.ejections == 0 && m.BackMS >= 0 && m.BackMS <= 2000
+			return nothingLost(m) && m.othersFailed == 0 && m.ejections == 0 && m.backInTime()
 		},
 	},
 	{

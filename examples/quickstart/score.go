@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -119,12 +120,9 @@ func (p *play) pickTrace() tracetest.SpanStubs {
 		id := span.SpanContext.TraceID().String()
 		byTrace[id] = append(byTrace[id], span)
 		rank := 0
-		for _, a := range span.Attributes {
-			if a == attribute.String("hospital.attempt.reason", "failover") {
-				rank = 1
-				if span.Name == "POST transaction" {
-					rank = 2
-				}
+		if span.Name == "POST transaction" {
+			if rank = 1; slices.Contains(span.Attributes, attribute.String("hospital.attempt.reason", "failover")) {
+				rank = 2
 			}
 		}
 		if rank > bestRank || best == "" {
