@@ -403,7 +403,7 @@ func TestFHIRPeerLostTransactions(t *testing.T) {
 					require.ErrorIs(t, err, hospital.ErrOutcomeUnknown)
 				}
 				assert.False(t, lose.Load(), "it was lost")
-				require.Eventually(t, func() bool { return act() == nil }, 5*time.Second, 50*time.Millisecond)
+				require.Eventually(t, func() bool { return act() == nil }, 30*time.Second, 50*time.Millisecond)
 			}
 			assert.Len(t, p.items(other), 2)
 			list := p.appointments(number)

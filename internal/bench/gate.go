@@ -1,9 +1,11 @@
 package main
 
 import (
+	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -22,8 +24,14 @@ type gate struct {
 	fill    []net.Conn // what keeps the backlog full
 }
 
+// newGate takes a port below those that a kernel gives to connections: one of these would
+// be taken while the gate is killed.
 func newGate() (*gate, error) {
-	ln, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	var ln *net.TCPListener
+	err := error(syscall.EADDRINUSE)
+	for tries := 0; err != nil && tries < 100; tries++ {
+		ln, err = net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 20_000 + rand.IntN(10_000)})
+	}
 	if err != nil {
 		return nil, err
 	}

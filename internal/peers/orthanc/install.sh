@@ -23,7 +23,7 @@ sudo=
 if [ "$(id -u)" != 0 ]; then sudo="sudo -n"; fi
 $sudo true 2>/dev/null || fail "neither root nor sudo without a password"
 
-apt() { $sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y "$@"; }
+apt() { $sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 "$@"; }
 # The lists may be missing or old.
 # shellcheck disable=SC2086 # several packages
 apt install --no-install-recommends $packages || { apt update && apt install --no-install-recommends $packages; }

@@ -30,11 +30,11 @@ LD_PRELOAD=$dir/loopback.so Orthanc "$dir/orthanc.json" >"$dir/log" 2>&1 </dev/n
 pid=$!
 trap 'kill "$pid" 2>/dev/null' EXIT
 trap 'exit 1' INT TERM
-for _ in $(seq 100); do
+for _ in $(seq 600); do
 	if answers; then break; fi
 	kill -0 "$pid" 2>/dev/null || fail "ended at once"
 	sleep 0.2
 done
-answers || fail "no answer in 20 seconds"
+answers || fail "no answer in two minutes"
 trap - EXIT
 echo "$pid"
