@@ -35,7 +35,7 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	i, _ := fhir.InteractionOf(ctx)
 	c := callOf(ctx)
 	if d.fixed != nil {
-		if _, confined := ctx.Value(storeKey{}).(Origin); d.fixed.across && !confined {
+		if from, _ := ctx.Value(storeKey{}).(Origin); d.fixed.across && from.System != d.system {
 			return nil, errAcross
 		}
 		c = d.fixed.another()

@@ -421,3 +421,16 @@ func TestFHIRDoesNotAskAcrossCampuses(t *testing.T) {
 		}
 	})
 }
+
+// What was read in the HIS confines no call to the laboratory: AcrossCampuses is refused there.
+func TestAcrossIsConfinedByItsOwnSystemOnly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		_, client := open(t, nil)
+		_, resp, err := fhir.Read[*r4.Patient](t.Context(), client.FHIR(campus.HIS), "1001")
+		require.NoError(t, err)
+		ctx := hospital.SameStore(t.Context(), hospital.OriginOf(resp))
+		_, _, err = fhir.Read[*r4.Patient](ctx, client.FHIR(campus.LIS, hospital.AcrossCampuses()), "1001")
+		require.ErrorIs(t, err, hospital.ErrInvalidArgument)
+	})
+}

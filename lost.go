@@ -57,11 +57,12 @@ type lostWrite struct {
 type place struct {
 	act    act
 	left   chan struct{}
-	wanted bool
+	sends  bool // its call may
+	wanted bool // by one that may
 }
 
 // take takes the place of an act, or says who has it.
-func (l *lostWrites) take(a act) (mine, other *place) {
+func (l *lostWrites) take(a act, sends bool) (mine, other *place) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, key := range a {
@@ -72,7 +73,7 @@ func (l *lostWrites) take(a act) (mine, other *place) {
 	if l.busy == nil {
 		l.busy = map[string]*place{}
 	}
-	mine = &place{act: a, left: make(chan struct{})}
+	mine = &place{act: a, left: make(chan struct{}), sends: sends}
 	for _, key := range a {
 		l.busy[key] = mine
 	}
@@ -80,18 +81,36 @@ func (l *lostWrites) take(a act) (mine, other *place) {
 }
 
 // enter waits for the place of an act; it is nil when ctx ends first.
-func (l *lostWrites) enter(ctx context.Context, a act) (mine *place, waited bool) {
+func (l *lostWrites) enter(ctx context.Context, a act, sends bool) (mine *place, waited bool) {
 	for {
-		mine, other := l.take(a)
+		mine, other := l.take(a, sends)
 		if mine != nil {
 			return mine, waited
 		}
-		l.want(other)
+		if sends {
+			l.want(other)
+		}
 		waited = true
 		select {
 		case <-other.left:
 		case <-ctx.Done():
 			return nil, waited
+		}
+	}
+}
+
+// enterBeside takes the place of an act to look, unless one has it who may send. It waits
+// for others who look; both are nil when ctx ends first.
+func (l *lostWrites) enterBeside(ctx context.Context, a act) (mine, sender *place) {
+	for {
+		mine, other := l.take(a, false)
+		if mine != nil || other.sends {
+			return mine, other
+		}
+		select {
+		case <-other.left:
+		case <-ctx.Done():
+			return nil, nil
 		}
 	}
 }
@@ -124,14 +143,15 @@ func (l *lostWrites) until(a act) (at time.Time) {
 	return at
 }
 
-// where is where an operation's lost write of an act went, or any operation's for "".
-func (l *lostWrites) where(a act, op string) (in storeEpoch) {
+// where is where an operation's last lost write of an act went, or any operation's for "".
+func (l *lostWrites) where(a act, op string) storeEpoch {
+	var last lostWrite
 	l.each(a, func(name string, w lostWrite) {
-		if (op == "" || op == name) && w.in != (storeEpoch{}) {
-			in = w.in
+		if (op == "" || op == name) && w.in != (storeEpoch{}) && !w.at.Before(last.at) {
+			last = w
 		}
 	})
-	return in
+	return last.in
 }
 
 func (l *lostWrites) each(a act, f func(op string, w lostWrite)) {
@@ -166,12 +186,14 @@ func (l *lostWrites) note(a act, op string, lost lostWrite) {
 	}
 }
 
-// forget is for the operation that was lost; another one with its number knows nothing
-// of it.
-func (l *lostWrites) forget(a act, op string) {
+// forget is for what an operation had lost when it had ended by then; another operation
+// with its number knows nothing of it.
+func (l *lostWrites) forget(a act, op string, by time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, key := range a {
-		delete(l.lost[key], op)
+		if w, known := l.lost[key][op]; known && !w.at.After(by) {
+			delete(l.lost[key], op)
+		}
 	}
 }

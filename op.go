@@ -90,6 +90,9 @@ type Op struct {
 	// PerStore is for an act of which each store has its own, such as an image in an
 	// archive: that one was lost elsewhere says nothing here.
 	PerStore bool
+	// Anew is for a Guarded act that chooses what it takes each time it is sent: its
+	// versions do not guard against another process's, so [Repeated] waits for that.
+	Anew bool
 
 	unaudited bool // nothing of a patient can be in it
 }

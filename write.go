@@ -43,7 +43,7 @@ func Write[T any](ctx context.Context, c *Client, op Op, number string, send, fi
 	defer cancel()
 	w := &write[T]{client: c, f: f, call: call, number: number, send: send, find: find}
 	act := c.actOf(call)
-	mine, waited := c.lost.enter(limited, act)
+	mine, waited := c.lost.enter(limited, act, true)
 	if mine == nil { // another call of this number is still under way
 		w.settledAt = time.Now().Add(c.longestRun(op.System))
 		err := end(error(ErrOutcomeUnknown))
@@ -73,7 +73,7 @@ func Write[T any](ctx context.Context, c *Client, op Op, number string, send, fi
 	if unknown := w.name(err); unknown || (err != nil && w.settledAt.After(time.Now())) { // it may still be running, whatever a look saw
 		c.lost.note(act, op.Name, lostWrite{at: w.settledAt, in: call.lostIn})
 	} else {
-		c.lost.forget(act, op.Name)
+		c.lost.forget(act, op.Name, c.lost.until(act))
 	}
 	if err != nil {
 		return none, err
@@ -102,7 +102,7 @@ func Resolve[T any](ctx context.Context, c *Client, op Op, number string, find S
 	act := c.actOf(call)
 	w, wanted := &write[T]{client: c, f: f, call: call, number: number}, false
 	w.find = func(ctx context.Context, f *fhir.Client) (T, error) {
-		mine, _ := c.lost.enter(ctx, act) // nobody sends while it is looked
+		mine, _ := c.lost.enter(ctx, act, false) // nobody sends while it is looked
 		if mine == nil {
 			return none, ErrOutcomeUnknown
 		}
@@ -115,7 +115,11 @@ func Resolve[T any](ctx context.Context, c *Client, op Op, number string, find S
 	_, overall := op.Class.times()
 	w.settledAt = time.Now().Add(overall + c.longestRun(op.System))
 	v, _, err := w.confirm(ctx, ErrNotFound)
+	w.find = find // Error.Resolve takes the place itself
 	at := c.lost.until(act)
+	if err == nil {
+		c.lost.forget(act, op.Name, at)
+	}
 	if wanted { // by a call that may do it now
 		at = later(at, time.Now().Add(c.longestRun(op.System)))
 	}
@@ -133,7 +137,7 @@ func Resolve[T any](ctx context.Context, c *Client, op Op, number string, find S
 // second one beside it could be executed too.
 func (c *Client) unprovedRun(op Op) time.Duration {
 	for _, e := range c.Topology().Endpoints() {
-		proved := (op.Repeat == Keyed && e.Contract.ConditionalCreate == campus.Atomic) || (op.Repeat == Guarded && e.Contract.Versioning)
+		proved := (op.Repeat == Keyed && e.Contract.ConditionalCreate == campus.Atomic) || (op.Repeat == Guarded && !op.Anew && e.Contract.Versioning)
 		if e.System == op.System && e.Writes() && !proved {
 			return c.longestRun(op.System)
 		}
@@ -298,20 +302,20 @@ func (w *write[T]) resolve(e *Error) func(ctx context.Context) (bool, error) {
 
 // look asks what became of the act, at a time of its own.
 func (w *write[T]) look(ctx context.Context, e *Error, settledAt time.Time) (bool, error) {
-	lost, act, asked := &w.client.lost, w.client.actOf(w.call), time.Now()
-	mine, other := lost.take(act) // nobody sends while it is looked
-	if other == nil {
+	lost, act, asked, ended := &w.client.lost, w.client.actOf(w.call), time.Now(), settledAt
+	mine, other := lost.enterBeside(ctx, act) // nobody else sends while it is looked
+	if mine != nil {
 		defer lost.leave(mine)
 	}
 	settledAt = later(settledAt, lost.until(act))
 	w.call.wasLost(lost.where(act, w.call.op.Name)) // in another call
 	_, err := w.find(context.WithValue(ctx, callKey{}, w.call), w.f)
-	if other != nil || lost.wanted(mine) { // by a call that may do it now
+	if other != nil || (mine != nil && lost.wanted(mine)) { // by a call that may do it now
 		settledAt = later(settledAt, time.Now().Add(w.client.longestRun(w.call.op.System)))
 	}
 	switch {
 	case err == nil:
-		lost.forget(act, w.call.op.Name)
+		lost.forget(act, w.call.op.Name, ended)
 		return true, nil
 	case !absent(err):
 		return false, wrap(err, w.call)

@@ -319,3 +319,31 @@ func TestReleaseExpiredBesideABooking(t *testing.T) {
 		assert.Equal(t, r4.SlotStatusBusy, d.slotStatus(slot.Resource.ID))
 	})
 }
+
+// One connection broke before anything was executed. The transaction puts the slot by its
+// version, so the same one may be sent again at once, as that of Hold is.
+func TestHoldAnyOverABrokenConnection(t *testing.T) {
+	t.Parallel()
+	for name, hold := range map[string]func(d *desk) error{
+		"Hold": func(d *desk) error {
+			_, err := d.Hold(d.t.Context(), his.HoldRequest{Number: "H1", Patient: d.demo.Patients[0], Slot: d.freeSlots()[0], Until: time.Now().Add(time.Hour)})
+			return err
+		},
+		"HoldAny": func(d *desk) error {
+			_, err := d.HoldAny(d.t.Context(), his.HoldAnyRequest{
+				Number: "H1", Patient: d.demo.Patients[0], Schedule: d.schedule(), From: d.demo.Start, To: d.demo.End, Until: time.Now().Add(time.Hour),
+			})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, d *desk) {
+				d.hosp.Break(fakes.Rule{When: fakes.When{System: campus.HIS, Interaction: "transaction"}, Do: fakes.Action{ResetBefore: true}, Times: 1})
+				asked := time.Now()
+				require.NoError(t, hold(d))
+				assert.Less(t, time.Since(asked), 5*time.Second)
+			}, fakes.WithContract(campus.Contract{Versioning: true}))
+		})
+	}
+}

@@ -439,6 +439,8 @@ func TestARefusedOrderLeavesNothingWhenThatIsLost(t *testing.T) {
 	}
 }
 
+const taskCodes = "http://hl7.org/fhir/CodeSystem/task-code"
+
 // What the laboratory says in a Task is heard: an order that it will not do looked like
 // one that waits.
 func TestOrderThatTheLaboratoryRefuses(t *testing.T) {
@@ -449,7 +451,7 @@ func TestOrderThatTheLaboratoryRefuses(t *testing.T) {
 		says := func(item int, code, status string) {
 			s := placed.Resource.Items[item]
 			create(b, &r4.Task{
-				Status: status, Intent: "order", Code: r4.Concept("http://hl7.org/fhir/CodeSystem/task-code", code),
+				Status: status, Intent: "order", Code: r4.Concept(taskCodes, code),
 				Focus: r4.RefTo("ServiceRequest", s.ID), For: s.Subject,
 			})
 		}
@@ -466,4 +468,55 @@ func TestOrderThatTheLaboratoryRefuses(t *testing.T) {
 		_, err = b.OrderStatus(t.Context(), "R1", b.patient)
 		require.ErrorIs(t, err, hospital.ErrFilterIgnored, "another patient's")
 	})
+}
+
+// A tube was spoilt, and the laboratory said so in a Task; the next one is taken and received.
+func TestOrderThatIsDoneAfterAFailedTask(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, b *bench) {
+		ctx := t.Context()
+		placed, err := b.Order(ctx, b.request("R1"))
+		require.NoError(t, err)
+		_, err = b.Collect(ctx, lis.CollectRequest{Barcode: "T1", Order: "R1", Patient: b.patient})
+		require.NoError(t, err)
+		_, err = b.Reject(ctx, lis.RejectRequest{Barcode: "T1", Reason: *r4.Text("溶血")})
+		require.NoError(t, err)
+		for _, s := range placed.Resource.Items {
+			create(b, &r4.Task{Status: r4.TaskStatusFailed, Intent: "order", Code: r4.Concept(taskCodes, "fulfill"), Focus: r4.RefTo("ServiceRequest", s.ID), For: s.Subject})
+		}
+		wait(time.Hour)
+		_, err = b.Collect(ctx, lis.CollectRequest{Barcode: "T2", Order: "R1", Patient: b.patient})
+		require.NoError(t, err)
+		_, err = b.Receive(ctx, lis.ReceiveRequest{Barcode: "T2"})
+		require.NoError(t, err)
+		b.stages("R1", lis.StageReceived, lis.StageReceived, lis.StageReceived)
+	})
+}
+
+// The laboratory says whose a Task is by number, as orders say their visit.
+func TestTaskForANumber(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, b *bench) {
+		placed, err := b.Order(t.Context(), b.request("R1"))
+		require.NoError(t, err)
+		create(b, &r4.Task{
+			Status: r4.TaskStatusRejected, Intent: "order", Code: r4.Concept(taskCodes, "fulfill"), Focus: r4.RefTo("ServiceRequest", placed.Resource.Items[0].ID),
+			For: &r4.Reference{Identifier: &r4.Identifier{System: b.patient.Issuer, Value: b.patient.Value}},
+		})
+		b.stages("R1", lis.StageRefused, lis.StageOrdered, lis.StageOrdered)
+	})
+}
+
+// A laboratory that keeps no Tasks, or cannot search them by focus, had an order's status.
+func TestOrderStatusWithoutTasks(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{400, 404} {
+		inBubble(t, func(t *testing.T, b *bench) {
+			_, err := b.Order(t.Context(), b.request("R1"))
+			require.NoError(t, err)
+			b.hosp.Break(fakes.Rule{When: fakes.When{System: campus.LIS, Interaction: "search-type", Type: "Task"}, Do: fakes.Action{Status: status}})
+			_, err = b.OrderStatus(t.Context(), "R1", b.patient)
+			assert.NoError(t, err)
+		})
+	}
 }

@@ -103,7 +103,7 @@ func TestPeerOrderOfManyItems(t *testing.T) {
 		assert.Len(t, p.items(r.Number), n, "and no more are made")
 		p.reported(p.items(r.Number)[n-1], r4.DiagnosticReportStatusCancelled)
 		create(p.bench, &r4.Task{
-			Status: r4.TaskStatusRejected, Intent: "order", Code: r4.Concept("http://hl7.org/fhir/CodeSystem/task-code", "fulfill"),
+			Status: r4.TaskStatusRejected, Intent: "order", Code: r4.Concept(taskCodes, "fulfill"),
 			Focus: r4.RefTo("ServiceRequest", ids[0]),
 		})
 		status, err := p.OrderStatus(ctx, r.Number, p.patient)

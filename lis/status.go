@@ -2,7 +2,10 @@ package lis
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"slices"
+	"time"
 
 	"github.com/hospital-go/hospital"
 	"github.com/hospital-go/hospital/campus"
@@ -42,7 +45,8 @@ type ItemStatus struct {
 	Item *r4.ServiceRequest
 	// Stage is the furthest that anything says of it.
 	Stage Stage
-	// Tasks are what the laboratory says of doing it (Task.code fulfill).
+	// Tasks are what the laboratory says of doing it (Task.code fulfill); none where it
+	// does not know Tasks, or this search of them (404, 400).
 	Tasks []*r4.Task
 	// Specimens that were taken for it, rejected ones too.
 	Specimens []*r4.Specimen
@@ -122,8 +126,11 @@ func (c *Client) tasksFor(ctx context.Context, f *fhir.Client, patient verb.Reco
 		return slices.IndexFunc(ids, func(id string) bool { return c.client.Names(o, t.Focus, "ServiceRequest", id) })
 	}
 	found, err := verb.Collect(verb.Search(ctx, f, fhir.For(fhir.TaskFocus.In(ids...)), func(t *r4.Task, o hospital.Origin) bool {
-		return of(t, o) >= 0 && (t.For == nil || patient.Own(c.client, o, t.For))
+		return of(t, o) >= 0 && (t.For == nil || t.For.Reference == "" || patient.Own(c.client, o, t.For))
 	}), maxTasks)
+	if no := (*fhir.OutcomeError)(nil); errors.Is(err, verb.ErrNoRoute) || (errors.As(err, &no) && no.Status == http.StatusBadRequest) {
+		return nil, nil //nolint:nilnil // who cannot be asked for Tasks says nothing in them
+	}
 	out := map[string][]*r4.Task{}
 	for _, t := range found {
 		if r4.HasCode(t.Resource.Code, "http://hl7.org/fhir/CodeSystem/task-code", "fulfill") && t.Resource.Status != r4.TaskStatusEnteredInError {
@@ -137,17 +144,30 @@ func (c *Client) tasksFor(ctx context.Context, f *fhir.Client, patient verb.Reco
 // refused: the laboratory will not do it, or could not, and nothing says that it is
 // being done all the same.
 func (s *ItemStatus) refused() bool {
-	no := 0
+	no := false
 	for _, t := range s.Tasks {
 		switch t.Status {
 		case r4.TaskStatusRejected, r4.TaskStatusFailed:
-			no++
+			no = true
 		case r4.TaskStatusCancelled:
+			continue
 		default:
 			return false
 		}
+		if slices.ContainsFunc(s.Specimens, func(p *r4.Specimen) bool { return takenSince(p, verb.Updated(t)) }) {
+			return false // another tube
+		}
 	}
-	return no > 0
+	return no
+}
+
+// takenSince: was a specimen that stands collected or received after that?
+func takenSince(p *r4.Specimen, then time.Time) bool {
+	after := func(text string) bool {
+		at, err := time.Parse(time.RFC3339, text)
+		return err == nil && at.After(then)
+	}
+	return stands(p) && (after(p.ReceivedTime) || (p.Collection != nil && after(p.Collection.CollectedDateTime)))
 }
 
 // stage is the furthest that anything says of the item.

@@ -63,7 +63,8 @@ type Stored struct {
 	// Err is why it is not stored: hospital.ErrConflict when another file with its UID is
 	// there, hospital.ErrRefused when the archive refused it or says nothing of it,
 	// hospital.ErrInvalidArgument when it is not a DICOM file, and then nothing was sent
-	// of it, hospital.ErrOutcomeUnknown when a [Reader] was sent and cannot be compared.
+	// of it, hospital.ErrOutcomeUnknown when nobody can tell: a [Reader] was sent and cannot
+	// be compared, or the archive refused it and cannot be asked. Repeat the call with it.
 	Err error
 }
 
@@ -75,7 +76,8 @@ type Stored struct {
 //
 // When the connection breaks, what arrived is found out and the rest is sent. The
 // sequence ends with an error when that cannot be done: hospital.ErrOutcomeUnknown means
-// that instances of the request under way may be stored; repeat the call.
+// that instances of the request under way may be stored; repeat the call. Its Resolve says
+// true when all of them are there, false when not all are and no more will come.
 func (c *Client) Store(ctx context.Context, files []File, u Upload, opts ...hospital.WriteOption) iter.Seq2[hospital.Found[Stored], error] {
 	return func(yield func(hospital.Found[Stored], error) bool) {
 		if err := u.check(files); err != nil {

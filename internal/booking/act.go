@@ -269,8 +269,8 @@ func (a *act) compare(ctx context.Context, f *fhir.Client, found Booking) error 
 		return hospital.ErrNumberReused
 	case over(found.Resource.Status):
 		return hospital.Refuse(hospital.ErrNumberReused, "the act it names was cancelled")
-	case !sameIDs(found.Origin, a.origin()): // as after a promotion: what they name there is not known
-		return errElsewhere
+	case !sameIDs(found.Origin, a.origin()): // as after a promotion
+		return errMoved
 	}
 	if same, err := a.same(ctx, f, found); err != nil || !same {
 		return cmp.Or(err, hospital.Refuse(hospital.ErrNumberReused, "it names another slot"))

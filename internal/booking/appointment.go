@@ -138,7 +138,11 @@ func (d *Desk) isFor(found Booking, patient verb.Records) bool {
 // sameIDs: does an id name the same in both?
 func sameIDs(a, b hospital.Origin) bool { return a.Store == b.Store && a.Epoch == b.Epoch }
 
-var errElsewhere = hospital.Refuse(hospital.ErrInvalidArgument, "what is asked for was read from another store or epoch; read it again")
+var (
+	errElsewhere = hospital.Refuse(hospital.ErrInvalidArgument, "what is asked for was read from another store or epoch; read it again")
+	// errMoved: something stands under the Number, and what was asked for has no name there.
+	errMoved = hospital.Refuse(hospital.ErrOutcomeUnknown, "what was asked for was read from another store or epoch; look what the Number names now")
+)
 
 func (d *Desk) usesSlot(found Booking, slot string) bool {
 	for i := range found.Resource.Slot {

@@ -204,7 +204,7 @@ func (m *move) find(ctx context.Context, f *fhir.Client) (Booking, error) {
 	}
 	found, _, err := m.desk.Owned(ctx, f, m.Number, m.Patient)
 	if err == nil && !sameIDs(found.Origin, m.To.Origin) {
-		err = errElsewhere
+		err = errMoved
 	}
 	if err == nil && (found.Resource.Status != r4.AppointmentStatusBooked || !m.desk.usesSlot(found, m.To.Resource.ID)) {
 		return Booking{}, hospital.ErrNotFound

@@ -33,7 +33,9 @@ func (d *Desk) HoldAny(ctx context.Context, r HoldAnyRequest, opts ...hospital.W
 		desk: d, name: "Hold", system: d.systems.Hold, number: r.Number, patient: r.Patient, window: &r,
 		status: r4.AppointmentStatusProposed, slotStatus: r4.SlotStatusBusyTentative, until: r.Until,
 	}
-	return hospital.Write(ctx, d.client, d.ops.Write("HoldAny", hospital.Keyed), r.Number, a.sendAny, a.find, verb.About(opts, r.Patient)...)
+	op := d.ops.Guarded("HoldAny")
+	op.Anew = true
+	return hospital.Write(ctx, d.client, op, r.Number, a.sendAny, a.find, verb.About(opts, r.Patient)...)
 }
 
 // maxSlots bounds the slots of a schedule and time that are looked at together.

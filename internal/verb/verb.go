@@ -54,10 +54,13 @@ func Search[T r4.Resource](ctx context.Context, f *fhir.Client, q fhir.Query, ch
 // that the server does not know the route, which must not be taken for an absence.
 func NoRoute(err error) error {
 	if errors.Is(err, fhir.ErrNotFound) || errors.Is(err, fhir.ErrGone) {
-		return hospital.Refuse(hospital.ErrUnexpectedAnswer, "the server does not know the search")
+		return ErrNoRoute
 	}
 	return err
 }
+
+// ErrNoRoute is a search that the server does not know.
+var ErrNoRoute = hospital.Refuse(hospital.ErrUnexpectedAnswer, "the server does not know the search")
 
 // Only drops what does not hold. It is for what may change between the search and
 // the page that shows it, such as a slot's status: no sign of an ignored filter.
