@@ -53,7 +53,8 @@ type lostWrite struct {
 	in storeEpoch
 }
 
-// place is that of the one call of an act that may send, or look without that one sends.
+// place is had by one call of an act at a time: one that may send, or one that looks while
+// nobody sends.
 type place struct {
 	act    act
 	left   chan struct{}
@@ -67,6 +68,7 @@ func (l *lostWrites) take(a act, sends bool) (mine, other *place) {
 	defer l.mu.Unlock()
 	for _, key := range a {
 		if other := l.busy[key]; other != nil {
+			other.wanted = other.wanted || sends
 			return nil, other
 		}
 	}
@@ -86,9 +88,6 @@ func (l *lostWrites) enter(ctx context.Context, a act, sends bool) (mine *place,
 		mine, other := l.take(a, sends)
 		if mine != nil {
 			return mine, waited
-		}
-		if sends {
-			l.want(other)
 		}
 		waited = true
 		select {
@@ -115,13 +114,7 @@ func (l *lostWrites) enterBeside(ctx context.Context, a act) (mine, sender *plac
 	}
 }
 
-func (l *lostWrites) want(p *place) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	p.wanted = true
-}
-
-// wanted: did somebody come who waits for it?
+// wanted: did somebody come who may send?
 func (l *lostWrites) wanted(p *place) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

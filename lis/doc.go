@@ -50,8 +50,8 @@
 // conditionally, and refuses an order of nine items); If-Match honoured inside them
 // (declare it as Contract.Versioning once proved); searches of ServiceRequest by
 // requisition, Specimen by its barcode and by patient, Task by identifier, owner and
-// status (and focus, or OrderStatus does without), DiagnosticReport with _include of results and specimens, and for feeds
-// _lastUpdated with _sort. Where versions are not proved, CancelOrder and Collect may meet. Where
-// If-None-Exist looks, then inserts, what two requests made of one Number at once is
-// ended once.
+// status (and focus, or OrderStatus does without), DiagnosticReport with _include of
+// results and specimens, and for feeds _lastUpdated with _sort. Where versions are not
+// proved, CancelOrder and Collect may meet. Where If-None-Exist looks, then inserts, what
+// two requests made of one Number at once is ended once.
 package lis
