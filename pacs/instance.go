@@ -132,6 +132,7 @@ type Instance struct {
 	tries    int
 	sum      maphash.Hash // of what was read
 	read     int64
+	length   int64 // that whoever sent what was read has announced, -1 for none
 	failure  error
 }
 
@@ -144,7 +145,7 @@ const maxTries = 4
 func (d *download) instance(ctx context.Context, h dicomweb.Head, a *answer, body io.Reader) *Instance {
 	return &Instance{
 		UID: h.SOPInstance, Study: h.Study, Series: h.Series, SOPClass: h.SOPClass, TransferSyntax: h.TransferSyntax,
-		reading: make(chan struct{}, 1), download: d, ctx: ctx, origin: originOf(a.resp), answer: a, body: body,
+		reading: make(chan struct{}, 1), download: d, ctx: ctx, origin: originOf(a.resp), answer: a, body: body, length: a.length,
 	}
 }
 
@@ -191,6 +192,7 @@ func (in *Instance) Read(p []byte) (int, error) {
 		broke, again := cut(in.answer.resp, err)
 		if errors.Is(err, dicomweb.ErrInvalid) { // of another length than it said: a boundary inside
 			broke, again = brokenOff(in.answer.resp)
+			in.length = -1 // it was not true
 		}
 		if broke {
 			err = in.resume(again)
@@ -204,7 +206,10 @@ func (in *Instance) Read(p []byte) (int, error) {
 
 // whole: the end of an answer with nothing else must have been seen.
 func (in *Instance) whole() error {
-	if !in.alone {
+	switch {
+	case in.length >= 0 && in.read != in.length: // of which another site has sent the beginning
+		return errDiffers
+	case !in.alone:
 		return nil
 	}
 	switch _, err := in.answer.parts.Next(); {
@@ -275,7 +280,9 @@ func (in *Instance) skip(a *answer) error {
 	if sum.Sum64() != in.sum.Sum64() {
 		return errDiffers
 	}
-	in.body = body
+	if in.body = body; in.read == 0 {
+		in.length = a.length
+	}
 	return nil
 }
 

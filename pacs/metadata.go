@@ -34,13 +34,16 @@ type metadata struct {
 	client                  *Client
 	study, series, instance string
 	shown                   map[string]bool
-	over                    bool // nobody wants more
+	named                   bool   // the list says whose they are, and that it is one patient
+	patient                 paging // else they do
+	over                    bool   // nobody wants more
 }
 
 func (m *metadata) all(ctx context.Context) iter.Seq2[hospital.Found[Dataset], error] {
 	return func(yield func(hospital.Found[Dataset], error) bool) {
 		d := &download{client: m.client, Retrieval: Retrieval{Study: m.study, Series: m.series, Instance: m.instance}, left: map[string]ref{}, came: m.shown}
 		err := d.list(ctx)
+		m.named = d.named
 		var again error
 		for tries, broke := 0, err == nil; broke && tries < maxTries; tries++ {
 			broke, again, err = m.try(ctx, again, yield)
@@ -87,6 +90,8 @@ func (m *metadata) show(resp *http.Response, yield func(hospital.Found[Dataset],
 		switch {
 		case !m.meant(d, uid):
 			return true, hospital.Refuse(hospital.ErrUnexpectedAnswer, "an instance of another study or series")
+		case !m.named && !m.patient.same(dicomweb.Head{PatientID: d.Text(dicomweb.TagPatientID), IssuerOfPatientID: d.Text(dicomweb.TagIssuerOfPatientID)}):
+			return true, errTwoPatients
 		case m.shown[uid]:
 			continue
 		}

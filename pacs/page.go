@@ -47,7 +47,7 @@ type paging struct {
 	template, path string
 	search         dicomweb.Search
 	unique         Tag
-	seen           map[string]bool // by UID and patient
+	seen           map[string]bool // by UID, series and patient
 	whose          dicomweb.Head   // all of it, below a study
 	origin         hospital.Origin
 	offset         int
@@ -62,7 +62,7 @@ func (p *paging) next(ctx context.Context) ([]Dataset, error) {
 	}
 	p.search.Limit, p.search.Offset = pageSize, p.offset
 	resp, err := p.client.ask(ctx, asking{
-		template: p.template, path: p.path, query: p.search.Query(), accept: acceptJSON, class: hospital.List, empty: true, fits: isJSON,
+		template: p.template, path: p.path, query: p.search.Query(), accept: acceptJSON, class: hospital.List, empty: true, first: p.offset == 0, fits: isJSON,
 	})
 	if err != nil {
 		return nil, p.noRoute(err)
@@ -93,7 +93,7 @@ func (p *paging) fresh(page []Dataset) ([]Dataset, error) {
 	var out []Dataset
 	for _, d := range page {
 		h := dicomweb.Head{PatientID: d.Text(dicomweb.TagPatientID), IssuerOfPatientID: d.Text(dicomweb.TagIssuerOfPatientID)}
-		id, whose := d.Text(p.unique), h.PatientID+"|"+h.IssuerOfPatientID
+		id, whose := d.Text(p.unique), d.Text(dicomweb.TagSeriesInstanceUID)+" "+h.PatientID+"|"+h.IssuerOfPatientID
 		switch {
 		case !dicomweb.ValidUID(id):
 			return nil, hospital.Refuse(hospital.ErrUnexpectedAnswer, "a match without UID")

@@ -154,6 +154,7 @@ func (d *download) run(ctx context.Context) error {
 // list asks what there is; what comes is held against it.
 func (d *download) list(ctx context.Context) error {
 	d.listed = nil
+	of := map[string]string{} // series
 	if d.Instance != "" {
 		d.listed = []ref{{d.Series, d.Instance}}
 	} else {
@@ -164,6 +165,10 @@ func (d *download) list(ctx context.Context) error {
 			if s := found.Resource.Series; s != "" && !dicomweb.ValidUID(s) { // it gets into a path
 				return hospital.Refuse(hospital.ErrUnexpectedAnswer, "an instance of a series without UID")
 			}
+			if s, twice := of[found.Resource.UID]; twice && s != found.Resource.Series {
+				return hospital.Refuse(hospital.ErrUnexpectedAnswer, "one instance UID in two series; ask for each series")
+			}
+			of[found.Resource.UID] = found.Resource.Series
 			d.listed = append(d.listed, ref{found.Resource.Series, found.Resource.UID})
 			d.named = d.named || found.Resource.Dataset.Text(dicomweb.TagPatientID) != ""
 			d.copied = d.copied || found.Origin.ReplicaOf != ""
@@ -261,7 +266,7 @@ func (d *download) unit(ctx context.Context, u unit, p *pending) (again error, e
 		if err := d.deliver(in); err != nil {
 			return nil, err
 		}
-		if in.moved { // the rest of this answer is lost
+		if in.moved && !d.stopped { // the rest of this answer is lost
 			return in.again, a.odd
 		}
 	}

@@ -219,6 +219,12 @@ func namePattern(name string) string {
 	}
 }
 
+// describes: does every archive look for the description, so that what it finds has one?
+// A Chinese one is asked for as * where a query is not decoded.
+func (q StudyQuery) describes() bool {
+	return strings.Trim(q.Description, "*") != "" && !strings.ContainsFunc(q.Description, func(r rune) bool { return r > unicode.MaxASCII })
+}
+
 // means: is it what was asked for? What is not, though nothing was ignored (another
 // issuer's, a name that only looks alike, a study without a date), is left out.
 func (q StudyQuery) means(s Study) (bool, error) {
@@ -249,6 +255,9 @@ func (q StudyQuery) means(s Study) (bool, error) {
 	if q.Name != "" && !dicomweb.MatchText("*"+q.Name+"*", s.Name.Alphabetic, s.Name.Ideographic, s.Name.Phonetic,
 		s.Name.Alphabetic+"="+s.Name.Ideographic+"="+s.Name.Phonetic) {
 		return false, nil
+	}
+	if _, sent := s.Dataset[dicomweb.TagStudyDescription]; !sent && q.describes() {
+		return false, hospital.ErrFilterIgnored
 	}
 	return q.Description == "" || dicomweb.MatchText(q.Description, s.Description), nil
 }

@@ -1,6 +1,7 @@
 package pacs
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,6 +29,7 @@ type asking struct {
 	class                         hospital.Class
 	stream                        bool
 	empty                         bool // 204 is an answer
+	first                         bool // page of a search: that it is empty means something
 	listed                        bool // the archive said that it is there
 	fits                          func(media string) bool
 	again                         error
@@ -61,6 +63,7 @@ func (c *Client) ask(ctx context.Context, a asking) (*http.Response, error) {
 // the archive has listed is not there comes from a copy that lags.
 func (a asking) classify(call *failover.Call, resp *http.Response, body []byte) failover.Verdict {
 	v := failover.ClassifyHTTP(call, resp, body)
+	v.Empty = a.first && v.Outcome == failover.Committed && len(bytes.Trim(body, "[] \t\r\n")) == 0
 	switch {
 	case v.Outcome == failover.Rejected && a.listed && missing(resp.StatusCode):
 		return failover.Verdict{Outcome: failover.NotExecuted, Fault: failover.FaultStale}

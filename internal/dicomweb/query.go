@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Path is the path of a study, a series or an instance (PS3.18 section 10.4.1): as
@@ -84,8 +85,7 @@ func MatchText(pattern string, values ...string) bool {
 
 func fold(s string) string {
 	return strings.Map(func(r rune) rune {
-		switch r {
-		case ' ', '^', '=', '·', '•', '・', '･', '‧', '∙', '⋅', '．', '\u3000':
+		if unicode.IsSpace(r) || strings.ContainsRune("^=·•・･‧∙⋅．", r) {
 			return -1
 		}
 		return r
