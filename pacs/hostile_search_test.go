@@ -165,9 +165,9 @@ func emptyAfter(_ *http.Request, a wireAnswer) wireAnswer {
 func TestPagesWithoutEnd(t *testing.T) {
 	t.Parallel()
 	searching(t, func(r *http.Request) wireAnswer {
-		row := hisStudy
-		row.uid = fmt.Sprintf("%s.%d", wireStudy, offsetOf(r))
-		return wireJSON(row.String())
+		row, next := hisStudy, hisStudy
+		row.uid, next.uid = fmt.Sprintf("%s.%d", wireStudy, offsetOf(r)), fmt.Sprintf("%s.%d", wireStudy, offsetOf(r)+1)
+		return wireJSON(row.String(), next.String())
 	}, hisStudies, func(t *testing.T, w *wire, uids []string, err error) {
 		t.Helper()
 		require.ErrorIs(t, err, hospital.ErrPageLost)
@@ -282,12 +282,12 @@ func TestSecondPageIsLost(t *testing.T) {
 	t.Parallel()
 	rows := studyRows(450, hisStudy)
 	for name, lost := range map[string]wireAnswer{
-		"cut": wireJSON(rows[200:400]...).until(5000), "refused": {status: http.StatusInternalServerError}, "dropped": {drop: true}, "not found": {status: http.StatusNotFound},
+		"cut": wireJSON(rows[199:399]...).until(5000), "refused": {status: http.StatusInternalServerError}, "dropped": {drop: true}, "not found": {status: http.StatusNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			searching(t, func(r *http.Request) wireAnswer {
-				if offsetOf(r) == 200 {
+				if offsetOf(r) > 0 {
 					return lost
 				}
 				return wirePage(r, rows)

@@ -21,7 +21,7 @@ const (
 // which matches differ.
 func (c *Client) search(ctx context.Context, template, path string, s dicomweb.Search, unique Tag) iter.Seq2[hospital.Found[Dataset], error] {
 	return func(yield func(hospital.Found[Dataset], error) bool) {
-		p := &paging{client: c, template: template, path: path, search: s, unique: unique, seen: map[string]bool{}}
+		p := &paging{client: c, template: template, path: path, search: s, unique: unique, seen: map[string]int{}, pass: 1}
 		for range maxPages {
 			page, err := p.next(ctx)
 			if err != nil {
@@ -47,20 +47,25 @@ type paging struct {
 	template, path string
 	search         dicomweb.Search
 	unique         Tag
-	seen           map[string]bool // by UID, series and patient
+	seen           map[string]int // by UID, series and patient: in which pass
 	whose          dicomweb.Head   // all of it, below a study
 	origin         hospital.Origin
 	offset         int
+	pass           int
 	ended          bool
 }
 
+// maxPasses bounds how often a search begins because its pages have shifted.
+const maxPasses = 4
+
 // next is the next page without what came before. Pages count in one store: another
-// one may have another order.
+// one may have another order. Each begins with the last row of the one before: where that
+// has not been seen, what came before has become less, and some would be skipped.
 func (p *paging) next(ctx context.Context) ([]Dataset, error) {
 	if p.offset > 0 {
 		ctx = hospital.SameStore(ctx, p.origin)
 	}
-	p.search.Limit, p.search.Offset = pageSize, p.offset
+	p.search.Limit, p.search.Offset = pageSize, max(p.offset-1, 0)
 	resp, err := p.client.ask(ctx, asking{
 		template: p.template, path: p.path, query: p.search.Query(), accept: acceptJSON, class: hospital.List, empty: true, first: p.offset == 0, fits: isJSON,
 	})
@@ -72,39 +77,50 @@ func (p *paging) next(ctx context.Context) ([]Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
-	fresh, err := p.fresh(page)
+	first := p.offset == 0
+	out, fresh, err := p.fresh(page)
 	if err != nil {
 		return nil, err
 	}
-	p.offset += len(page)
+	p.offset = p.search.Offset + len(page)
 	switch {
-	case len(page) == 0, len(fresh) == 0 && len(page) != pageSize && resp.Header.Get("Warning") == "": // the end, or all there is once more
+	case !first && fresh == len(page) && p.pass == maxPasses:
+		return nil, hospital.ErrPageLost
+	case !first && fresh == len(page): // shifted
+		p.offset = 0
+		p.pass++
+	case len(page) == 0, fresh == 0 && len(page) != pageSize && resp.Header.Get("Warning") == "": // the end, or all there is once more
 		p.ended = true
-	case len(fresh) == 0: // a full page, or one said to be a part, that was here before: the offset is ignored
+	case fresh == 0: // a full page, or one said to be a part, that was here before: the offset is ignored
 		return nil, hospital.ErrFilterIgnored
 	}
-	return fresh, nil
+	return out, nil
 }
 
-// fresh drops what was shown before: pages shift when something new comes. What
+// fresh drops what was shown before, and counts what is new in this pass: pages shift
+// when something new comes. What
 // archives hold of two people under one UID, after a wrong store, comes once for each;
 // below a study that is nobody's.
-func (p *paging) fresh(page []Dataset) ([]Dataset, error) {
-	var out []Dataset
+func (p *paging) fresh(page []Dataset) (out []Dataset, fresh int, err error) {
 	for _, d := range page {
 		h := dicomweb.Head{PatientID: d.Text(dicomweb.TagPatientID), IssuerOfPatientID: d.Text(dicomweb.TagIssuerOfPatientID)}
 		id, whose := d.Text(p.unique), d.Text(dicomweb.TagSeriesInstanceUID)+" "+h.PatientID+"|"+h.IssuerOfPatientID
 		switch {
 		case !dicomweb.ValidUID(id):
-			return nil, hospital.Refuse(hospital.ErrUnexpectedAnswer, "a match without UID")
+			return nil, 0, hospital.Refuse(hospital.ErrUnexpectedAnswer, "a match without UID")
 		case p.path != "/studies" && !p.same(h):
-			return nil, errTwoPatients
-		case !p.seen[id+" "+whose]:
-			p.seen[id+" "+whose] = true
+			return nil, 0, errTwoPatients
+		}
+		before := p.seen[id+" "+whose]
+		p.seen[id+" "+whose] = p.pass
+		if before == 0 {
 			out = append(out, d)
 		}
+		if before != p.pass {
+			fresh++
+		}
 	}
-	return out, nil
+	return out, fresh, nil
 }
 
 var errTwoPatients = hospital.Refuse(hospital.ErrUnexpectedAnswer, "one UID under two patients; have the archive corrected")
