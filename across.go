@@ -118,9 +118,15 @@ type fan[T any] struct {
 // maxFan bounds how many campuses are asked at once.
 const maxFan = 4
 
+// asked is one campus and one of the patient's numbers there.
+type asked struct {
+	campus  campus.ID
+	patient campus.PatientID
+}
+
 // piece is an item of one campus, or why that has no more.
 type piece[T any] struct {
-	from campus.ID
+	from asked
 	item Found[T]
 	err  error
 }
@@ -169,21 +175,21 @@ func (f *fan[T]) run(ctx context.Context, targets []target, key func(T) string, 
 
 // merge yields what comes, each thing once, and at last what did not come.
 func (f *fan[T]) merge(pieces <-chan piece[T], key func(T) string, yield func(Found[T], error) bool) {
-	seen := map[string]bool{}
+	seen := map[string]asked{} // what one has twice is two
 	for p := range pieces {
 		if p.err != nil {
 			if codeOf(p.err) == ErrInvalidArgument && !errors.Is(p.err, errOtherStore) { // everywhere
 				yield(Found[T]{}, p.err)
 				return
 			}
-			f.missing.Failed[p.from] = p.err
+			f.missing.Failed[p.from.campus] = p.err
 			continue
 		}
 		name := key(p.item.Resource)
-		if name != "" && seen[name] {
+		if first, known := seen[name]; name != "" && known && first != p.from {
 			continue
 		}
-		seen[name] = true
+		seen[name] = p.from
 		if !yield(p.item, nil) {
 			return
 		}
@@ -209,7 +215,7 @@ func (f *fan[T]) one(ctx context.Context, t target, pieces chan<- piece[T]) {
 				break
 			}
 			shown = true
-			if !f.hand(ctx, pieces, piece[T]{t.campus, item, err}) {
+			if !f.hand(ctx, pieces, piece[T]{asked{t.campus, patient}, item, err}) {
 				f.hand(ctx, pieces, f.outOfTime(ctx, t)) // what was not handed on is missing
 				return
 			}
@@ -221,7 +227,7 @@ func (f *fan[T]) one(ctx context.Context, t target, pieces chan<- piece[T]) {
 }
 
 func (f *fan[T]) outOfTime(ctx context.Context, t target) piece[T] {
-	return piece[T]{from: t.campus, err: wrap(Because(codeOf(ctx.Err()), ctx.Err()), &call{op: f.op, campus: t.campus})}
+	return piece[T]{from: asked{campus: t.campus}, err: wrap(Because(codeOf(ctx.Err()), ctx.Err()), &call{op: f.op, campus: t.campus})}
 }
 
 // hand passes a piece on unless nobody wants it any more.

@@ -356,7 +356,7 @@ func TestAcrossOutcomes(t *testing.T) {
 				return nil, hospital.ErrUnavailable
 			}
 		}, asks{"hankou": {[]string{"a"}, nil}, "guanggu": {[]string{"b"}, nil}}, []string{"a"}, map[campus.ID]hospital.Code{"guanggu": hospital.ErrUnavailable, "zhongfa": hospital.ErrUnavailable}, nil},
-		"one thing at two campuses": {nil, asks{"hankou": {[]string{"a", "b", "a"}, nil}, "guanggu": {[]string{"b", "c"}, nil}}, []string{"a", "b", "c"}, nil, nil},
+		"one thing at two campuses": {nil, asks{"hankou": {[]string{"a", "b", "a"}, nil}, "guanggu": {[]string{"b", "c"}, nil}}, []string{"a", "a", "b", "c"}, nil, nil},
 		"what has no key":           {nil, asks{"hankou": {[]string{"", ""}, nil}, "guanggu": {[]string{""}, nil}}, []string{"", "", ""}, nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

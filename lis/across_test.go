@@ -225,3 +225,67 @@ func TestAcrossWhileOneCampusHasANewEpoch(t *testing.T) {
 		assert.True(t, slices.ContainsFunc(results, func(r hospital.Found[lis.Result]) bool { return r.Origin.Campus == "hankou" }))
 	})
 }
+
+// A result that two campuses have and only one has marked is recognised, whichever
+// answers first.
+func TestRecognisedAtOneOfTwoCampuses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newTwoLabs(t)
+		write := func(at campus.ID, number string, marked bool) {
+			f, subject := g.at(at)
+			o := &r4.Observation{
+				Identifier: []r4.Identifier{{System: "urn:group:results", Value: number}}, Status: "final", Code: r4.Text("two campuses"), Subject: subject,
+				EffectiveDateTime: "2026-03-01", Category: []r4.CodeableConcept{*r4.Concept(lis.CategorySystem, lis.LaboratoryCategory)},
+				ValueQuantity: r4.UCUMQuantity("4.0", "mmol/L"),
+			}
+			if marked {
+				o.Meta = &r4.Meta{Tag: []r4.Coding{{System: lis.RecognitionSystem, Code: lis.RecognitionCode}}}
+			}
+			_, _, err := fhir.Create(t.Context(), f, o)
+			require.NoError(t, err)
+		}
+		write("hankou", "7", true)
+		write("guanggu", "7", false)
+		write("hankou", "8", false)
+		write("guanggu", "8", true)
+		got := map[string]int{}
+		for r, err := range g.Recognised(t.Context(), lis.ResultQuery{Patient: g.here}, hospital.AcrossCampuses()) {
+			require.NoError(t, err)
+			if r.Resource.Observation.Code.Text == "two campuses" {
+				got[r.Resource.Observation.Identifier[0].Value]++
+			}
+		}
+		assert.Equal(t, map[string]int{"7": 1, "8": 1}, got)
+	})
+}
+
+// Two bottles of one accession, both with the same growth: two results, also when several
+// campuses are asked.
+func TestTwoResultsOfOneCampusAreTwo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newTwoLabs(t)
+		f, subject := g.at("hankou")
+		for range 2 {
+			tube, _, err := fhir.Create(t.Context(), f, &r4.Specimen{Status: "available", Subject: subject})
+			require.NoError(t, err)
+			_, _, err = fhir.Create(t.Context(), f, &r4.Observation{
+				Identifier: []r4.Identifier{{System: "urn:accession", Value: "A1"}}, Status: "final", Code: r4.Text("blood culture"), Subject: subject,
+				EffectiveDateTime: "2026-03-01T08:00:00+08:00", Category: []r4.CodeableConcept{*r4.Concept(lis.CategorySystem, lis.LaboratoryCategory)},
+				ValueCodeableConcept: r4.Text("S. epidermidis"), Specimen: r4.RefTo("Specimen", tube.ID),
+			})
+			require.NoError(t, err)
+		}
+		for name, opts := range map[string][]hospital.ReadOption{"here": nil, "across": {hospital.AcrossCampuses()}} {
+			count := 0
+			for r, err := range g.Results(t.Context(), lis.ResultQuery{Patient: g.here}, opts...) {
+				require.NoError(t, err)
+				if r.Resource.Observation.Code.Text == "blood culture" {
+					count++
+				}
+			}
+			assert.Equal(t, 2, count, name)
+		}
+	})
+}

@@ -511,3 +511,91 @@ func TestOverdueCriticalsOfAServerThatCounts(t *testing.T) {
 		assert.Len(t, list, 3)
 	}, fakes.WithPersonality(fakes.Personality{PageSize: 2, AtomicCreate: true}))
 }
+
+// A ward has received a value, then gives it back, and it is given to another ward: the
+// other can receive it, and nobody is told that a step stands which does not.
+func TestACriticalValueThatIsGivenToAnotherWard(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, b *bench) {
+		ctx, r := t.Context(), b.critical("C1")
+		_, err := b.NotifyCritical(ctx, r)
+		require.NoError(t, err)
+		read := lis.CriticalAcknowledgement{Number: "C1", By: "N1", Text: r.Value}
+		_, err = b.ReceiveCritical(ctx, read)
+		require.NoError(t, err)
+		task := stored[*r4.Task](b, "Task")[0].ID
+		put(b, task, func(x *r4.Task) { x.Status = r4.TaskStatusRejected })
+		put(b, task, func(x *r4.Task) { x.Status = r4.TaskStatusRequested })
+		theirs := read
+		theirs.By = "N2"
+		got, err := b.ReceiveCritical(ctx, theirs)
+		require.NoError(t, err, "the other ward's nurse")
+		assert.Equal(t, lis.CriticalReceived, got.Resource.Stage)
+	})
+}
+
+// Handled, then opened again because it was the wrong thing: who handles it again is not
+// told that it is handled while it stays open.
+func TestACriticalValueThatIsOpenedAgain(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, b *bench) {
+		ctx, r := t.Context(), b.critical("C1")
+		_, err := b.NotifyCritical(ctx, r)
+		require.NoError(t, err)
+		a := lis.CriticalAcknowledgement{Number: "C1", By: "D1", Text: r.Value}
+		_, err = b.ReceiveCritical(ctx, a)
+		require.NoError(t, err)
+		_, err = b.SeeCritical(ctx, a)
+		require.NoError(t, err)
+		a.Text = "treated"
+		_, err = b.HandleCritical(ctx, a)
+		require.NoError(t, err)
+		put(b, stored[*r4.Task](b, "Task")[0].ID, func(x *r4.Task) { x.Status = r4.TaskStatusInProgress })
+		open, err := b.OpenCriticals(ctx, ward)
+		require.NoError(t, err)
+		require.Len(t, open, 1)
+		a.Text = "treated again"
+		_, err = b.HandleCritical(ctx, a)
+		open, err2 := b.OpenCriticals(ctx, ward)
+		require.NoError(t, err2)
+		assert.True(t, err != nil || len(open) == 0, "told handled, and still open")
+	})
+}
+
+// A value that was corrected since it was read is not told any more.
+func TestNotifyOfAFindingThatChanged(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, b *bench) {
+		r := b.critical("C1")
+		put(b, r.Finding.Resource.ResourceID(), func(o *r4.Observation) { o.Status, o.ValueQuantity = "corrected", r4.UCUMQuantity("4.10", "mmol/L") })
+		_, err := b.NotifyCritical(t.Context(), r)
+		require.ErrorIs(t, err, hospital.ErrConflict)
+		assert.Zero(t, b.tasks("C1"))
+	})
+}
+
+// Who takes a step once more with other words is not told that these are what stands.
+func TestStepWithOtherWords(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, b *bench) {
+		ctx, r := t.Context(), b.critical("C1")
+		_, err := b.NotifyCritical(ctx, r)
+		require.NoError(t, err)
+		a := lis.CriticalAcknowledgement{Number: "C1", By: "N1", Text: r.Value}
+		_, err = b.ReceiveCritical(ctx, a)
+		require.NoError(t, err)
+		a.Text = "K+ 1.7"
+		_, err = b.ReceiveCritical(ctx, a)
+		require.ErrorIs(t, err, hospital.ErrRefused, "what was read back is another value")
+		_, err = b.SeeCritical(ctx, a)
+		require.NoError(t, err)
+		for _, step := range []struct {
+			text string
+			want error
+		}{{"calcium gluconate", nil}, {"calcium gluconate", nil}, {"dialysis", hospital.ErrConflict}} {
+			a.Text = step.text
+			_, err = b.HandleCritical(ctx, a)
+			require.ErrorIs(t, err, step.want, step.text)
+		}
+	})
+}

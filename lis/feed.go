@@ -106,7 +106,28 @@ type feed[T r4.Resource] struct {
 	confined  bool // to the store that place names
 	restarted bool
 	torn      int // looks in a row that brought nothing and were not whole
+	crowd     crowd
 	yield     func(Changes[T], error) bool
+}
+
+// crowd is what a look has shown of a moment that fills more than a page, and how far it
+// came. If the next look shows all of it again, nothing had moved up between its pages.
+type crowd struct {
+	shown map[string]bool
+	until time.Time
+}
+
+// sure notes a crowd and reports whether the one before is all in it, and until when then
+// nothing is missing.
+func (c *crowd) sure(now crowd) (time.Time, bool) {
+	before := *c
+	*c = now
+	for d := range before.shown {
+		if !now.shown[d] {
+			return time.Time{}, false
+		}
+	}
+	return before.until, before.shown != nil
 }
 
 func follow[T r4.Resource](ctx context.Context, c *Client, name string, q FeedQuery, of feedOf[T], opts []hospital.ReadOption) iter.Seq2[Changes[T], error] {
@@ -167,6 +188,7 @@ func (w *feed[T]) look(ctx context.Context) (more bool, err error) {
 	q := fhir.For(w.category, updated.From(w.place.Since), fhir.Oldest(updated), fhir.Count[T](feedPage))
 	var young []Change[T]
 	last := w.place.Since.Truncate(time.Millisecond) // as servers keep it
+	shown, pages := map[string]bool{}, 0
 	for page, err := range fhir.Search(ctx, w.f, q) {
 		if errors.Is(err, fhir.ErrIncomplete) && w.mayBeTorn(more) {
 			return true, w.tellInOrder(young)
@@ -187,11 +209,19 @@ func (w *feed[T]) look(ctx context.Context) (more bool, err error) {
 			if verb.Updated(r).Before(last) {
 				return false, hospital.ErrFilterIgnored // not sorted, which would lose some
 			}
-			last = verb.Updated(r)
+			last, shown[digest(r)] = verb.Updated(r), true
 		}
+		pages++
 		goesOn := last.After(w.place.Since)
 		if goesOn {
-			w.place.Since, items = last, old
+			items = old
+			until, sure := last, pages == 1
+			if !sure { // of the moment before, what moved up between the pages may be missing
+				until, sure = w.crowd.sure(crowd{shown, last})
+			}
+			if sure {
+				w.place.Since, w.crowd = until, crowd{}
+			}
 		}
 		list, err := w.fresh(ctx, origin, items)
 		if err != nil || goesOn {

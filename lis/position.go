@@ -96,5 +96,11 @@ func (p *place) bounded() *place {
 	out := *p
 	out.Recent = maps.Clone(p.Recent)
 	out.forget(times[len(times)-maxRecent])
+	for d := range out.Recent { // of one moment
+		if len(out.Recent) <= maxRecent {
+			break
+		}
+		delete(out.Recent, d)
+	}
 	return &out
 }

@@ -103,7 +103,7 @@ func (c *Client) status(ctx context.Context, f *fhir.Client, call *report.Call, 
 			}
 		}
 		for _, r := range reports {
-			if c.reports.On(r.Resource, r.Origin, item.Resource.ID) && !report.Headers().InError(r.Resource) {
+			if c.reports.On(r.Resource, r.Origin, item.Resource.ID) && call.Mine(r.Origin, r.Resource.Subject) && !report.Headers().InError(r.Resource) {
 				s.Reports = append(s.Reports, r.Resource)
 			}
 		}

@@ -139,8 +139,14 @@ func (c *Client) lastBySearch(ctx context.Context, f *fhir.Client, call *report.
 	filters := append(verb.Coded[*r4.Observation](string(fhir.ObservationCode), []r4.Coding{code}),
 		fhir.ObservationPatient.In(call.Patient()...), fhir.Newest(fhir.ObservationDate), fhir.Count[*r4.Observation](max(n, sortProof)))
 	found := verb.Search(ctx, f, fhir.For(filters...), func(o *r4.Observation, origin hospital.Origin) bool { return isLast(call, origin, o, code) })
-	out, err := verb.Collect(inTime(enough(call.Shown(ctx, found), max(n, sortProof)), NewestFirst), maxTrend)
+	out, err := verb.Collect(inTime(enough(standing(call.Shown(ctx, found), code), max(n, sortProof)), NewestFirst), maxTrend)
 	return out[:min(n, len(out))], err
+}
+
+// standing drops what was withdrawn, and versions that are of another test than those that
+// the search found.
+func standing(shown iter.Seq2[hospital.Found[Result], error], code r4.Coding) iter.Seq2[hospital.Found[Result], error] {
+	return verb.Only(shown, func(r Result) bool { return !r.Withdrawn && verb.HasAny(r.Observation.Code, []r4.Coding{code}) })
 }
 
 // enough leaves out what comes behind n results in the order of time, the latest first.
@@ -177,7 +183,7 @@ func (c *Client) lastByOperation(ctx context.Context, f *fhir.Client, call *repo
 		return nil, err
 	}
 	origin := hospital.OriginOf(resp)
-	out, err := verb.Collect(inTime(call.Shown(ctx, func(yield func(hospital.Found[*r4.Observation], error) bool) {
+	out, err := verb.Collect(inTime(standing(call.Shown(ctx, func(yield func(hospital.Found[*r4.Observation], error) bool) {
 		for i := range answer.Entry {
 			o, err := r4.As[*r4.Observation](answer.Entry[i].Resource)
 			if err != nil || !isLast(call, origin, o, code) {
@@ -188,7 +194,7 @@ func (c *Client) lastByOperation(ctx context.Context, f *fhir.Client, call *repo
 				return
 			}
 		}
-	}), NewestFirst), maxTrend)
+	}), code), NewestFirst), maxTrend)
 	goesOn := slices.ContainsFunc(answer.Link, func(l r4.BundleLink) bool { return l.Relation == "next" })
 	if err == nil && (len(out) < n || goesOn) { // a page only, or some were entered in error
 		return c.lastBySearch(ctx, f, call, code, n)

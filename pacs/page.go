@@ -48,7 +48,7 @@ type paging struct {
 	search         dicomweb.Search
 	unique         Tag
 	seen           map[string]int // by UID, series and patient: in which pass
-	whose          dicomweb.Head   // all of it, below a study
+	whose          dicomweb.Head  // all of it, below a study
 	origin         hospital.Origin
 	offset         int
 	pass           int

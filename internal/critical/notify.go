@@ -114,22 +114,23 @@ func wardOf(ctx context.Context, f *fhir.Client, id r4.Identifier) (hospital.Fou
 	}), hospital.ErrUnexpectedAnswer)
 }
 
-// finding reads it again: it must be this patient's and stand.
+// finding reads it again: it must be this patient's, stand, and be what the caller read.
 func (n *notifying) finding(ctx context.Context, f *fhir.Client, patient verb.Records) error {
 	id := n.Finding.Resource.ResourceID()
 	var subject *r4.Reference
 	var status string
+	var now r4.Resource
 	var resp *fhir.Response
 	var err error
 	if n.Finding.Resource.ResourceType() == "Observation" {
 		var o *r4.Observation
 		if o, resp, err = fhir.Read[*r4.Observation](ctx, f, id); err == nil {
-			subject, status = o.Subject, o.Status
+			now, subject, status = o, o.Subject, o.Status
 		}
 	} else {
 		var r *r4.DiagnosticReport
 		if r, resp, err = fhir.Read[*r4.DiagnosticReport](ctx, f, id); err == nil {
-			subject, status = r.Subject, r.Status
+			now, subject, status = r, r.Subject, r.Status
 		}
 	}
 	switch {
@@ -141,9 +142,13 @@ func (n *notifying) finding(ctx context.Context, f *fhir.Client, patient verb.Re
 		return hospital.ErrWrongPatient
 	case status == r4.ObservationStatusEnteredInError: // spelt so for reports too
 		return hospital.Refuse(hospital.ErrRefused, "the finding was entered in error")
+	case version(n.Finding.Resource) != "" && version(n.Finding.Resource) != version(now):
+		return hospital.Refuse(hospital.ErrConflict, "the finding changed since it was read; read it again")
 	}
 	return nil
 }
+
+func version(r r4.Resource) string { return fhir.ETag(r.ResourceMeta()) }
 
 // find looks the notification up by its Number and compares all of it.
 func (n *notifying) find(ctx context.Context, f *fhir.Client) (Found, error) {

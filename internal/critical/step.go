@@ -33,7 +33,7 @@ const RefusedReadBack = "what was read back is not the value; read it again"
 
 // Receive records that the ward has taken the value and read it back:
 // hospital.ErrRefused with [RefusedReadBack] when Text is another, hospital.ErrConflict
-// when somebody else took the step or it is not its turn.
+// when somebody else took the step, or the same with other words, or it is not its turn.
 func (b *Board) Receive(ctx context.Context, a Acknowledgement, opts ...hospital.WriteOption) (Found, error) {
 	return b.step(ctx, "ReceiveCritical", a, transition{Notified, Received, r4.TaskStatusReceived}, opts)
 }
@@ -101,18 +101,25 @@ func (b *Board) taken(ctx context.Context, f *fhir.Client, a Acknowledgement, t 
 		return Found{}, false, err
 	}
 	c := found.Resource
-	at := slices.IndexFunc(c.Steps, func(s Step) bool { return s.Stage == t.to })
+	at := -1 // the last, of one that was given back and taken again
+	for i, s := range c.Steps {
+		if s.Stage == t.to && c.Stage.reached(t.to) {
+			at = i
+		}
+	}
 	switch {
 	case c.Stage == Withdrawn:
 		return Found{}, false, hospital.Refuse(hospital.ErrConflict, "it was withdrawn")
-	case at >= 0 && c.Steps[at].By == a.By:
+	case t.to == Received && !same(a.Text, c.Value):
+		return Found{}, false, hospital.Refuse(hospital.ErrRefused, RefusedReadBack)
+	case at >= 0 && c.Steps[at].By == a.By && same(a.Text, c.Steps[at].Text):
 		return found, true, nil
+	case at >= 0 && c.Steps[at].By == a.By:
+		return Found{}, false, hospital.Refuse(hospital.ErrConflict, "this step was taken with other words; look what it says")
 	case at >= 0:
 		return Found{}, false, hospital.Refuse(hospital.ErrConflict, "somebody else has taken this step")
 	case c.Stage != t.from:
 		return Found{}, false, hospital.Refuse(hospital.ErrConflict, "it is not this step's turn")
-	case t.to == Received && !same(a.Text, c.Value):
-		return Found{}, false, hospital.Refuse(hospital.ErrRefused, RefusedReadBack)
 	}
 	return found, false, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/hospital-go/hospital"
@@ -52,7 +53,7 @@ func (d *Desk) List(ctx context.Context, name string, q Query, opts ...hospital.
 func (d *Desk) key(r *Report) string {
 	p := r.Report
 	said, _ := r4.Marshal(&r4.DiagnosticReport{ConclusionCode: p.ConclusionCode, PresentedForm: p.PresentedForm, Media: p.Media})
-	name := edition(businessKey(p.Identifier, d.config.Number, r.origin, p.ID), p.Code, p.EffectivePeriod, p.Status, p.EffectiveDateTime, p.Issued, p.Conclusion, string(said))
+	name := edition(businessKey(p.Identifier, d.config.Number, r.origin, p.ID), p.Code, p.EffectivePeriod, p.Status, p.EffectiveDateTime, p.Issued, p.Conclusion, string(said), strconv.FormatBool(r.Recognised))
 	for _, result := range r.Results {
 		name += "\n" + substance(result)
 	}
@@ -83,6 +84,10 @@ func (c *Call) Reports(ctx context.Context, q Query, orders []string) iter.Seq2[
 				return
 			}
 			for _, r := range whole {
+				// the version that may be shown may be of another test, time or order
+				if !r.Withdrawn && !c.answers(q, orders, r.Report, r.origin) {
+					continue
+				}
 				if !yield(hospital.Found[*Report]{Resource: r, Origin: r.origin}, nil) {
 					return
 				}

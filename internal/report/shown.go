@@ -3,6 +3,7 @@ package report
 import (
 	"context"
 	"iter"
+	"strconv"
 
 	"github.com/hospital-go/hospital"
 	"github.com/hospital-go/hospital/fhir/r4"
@@ -38,7 +39,7 @@ func (c *Call) Shown(ctx context.Context, found iter.Seq2[hospital.Found[*r4.Obs
 // ResultKey names a result that several campuses may hold, as a report is named.
 func ResultKey(r Result) string {
 	o := r.Observation
-	return businessKey(o.Identifier, "", r.origin, o.ID) + "\n" + substance(r)
+	return businessKey(o.Identifier, "", r.origin, o.ID) + "\n" + strconv.FormatBool(r.Recognised) + "\n" + substance(r)
 }
 
 // substance is all that a result and its members say, without what differs from store to store.
