@@ -107,9 +107,10 @@ func (c *Client) NotifyCritical(ctx context.Context, r CriticalRequest, opts ...
 
 // ReceiveCritical (危急值接收) records that the ward has taken a critical value and read it
 // back: Text must be the value, spaces apart, or it is hospital.ErrRefused with the reason
-// [RefusedReadBack]. Repeating it is success for the same person; for another, or when it is
-// not its turn, or was withdrawn, it is hospital.ErrConflict. hospital.ErrNotFound when there
-// is no such notification, hospital.ErrInvalidArgument without By or Text.
+// [RefusedReadBack]. Repeating it with the same words is success for the same person; else,
+// or when it is not its turn, or was withdrawn, it is hospital.ErrConflict.
+// hospital.ErrNotFound when there is no such notification, hospital.ErrInvalidArgument
+// without By or Text.
 //
 // Where versions are no proved guard (campus.Contract.Versioning), of two steps at the
 // very same moment one may overwrite the other: that holds for all steps.
