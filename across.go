@@ -175,7 +175,8 @@ func (f *fan[T]) run(ctx context.Context, targets []target, key func(T) string, 
 
 // merge yields what comes, each thing once, and at last what did not come.
 func (f *fan[T]) merge(pieces <-chan piece[T], key func(T) string, yield func(Found[T], error) bool) {
-	seen := map[string]asked{} // what one has twice is two
+	shown := map[string]int{}
+	had := map[string]map[asked]int{} // what one has twice is two
 	for p := range pieces {
 		if p.err != nil {
 			if codeOf(p.err) == ErrInvalidArgument && !errors.Is(p.err, errOtherStore) { // everywhere
@@ -186,10 +187,13 @@ func (f *fan[T]) merge(pieces <-chan piece[T], key func(T) string, yield func(Fo
 			continue
 		}
 		name := key(p.item.Resource)
-		if first, known := seen[name]; name != "" && known && first != p.from {
+		if had[name] == nil {
+			had[name] = map[asked]int{}
+		}
+		if had[name][p.from]++; name != "" && had[name][p.from] <= shown[name] {
 			continue
 		}
-		seen[name] = p.from
+		shown[name]++
 		if !yield(p.item, nil) {
 			return
 		}

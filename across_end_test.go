@@ -70,3 +70,26 @@ func TestAcrossPanicsInTheCallersLoop(t *testing.T) {
 		}
 	})
 }
+
+// Two bottles with the same growth are two, also where another campus has one of them,
+// whichever answers first.
+func TestWhatOneCampusHasTwiceIsTwo(t *testing.T) {
+	t.Parallel()
+	for late, other := range map[campus.ID]campus.ID{"hankou": "guanggu", "guanggu": "hankou"} {
+		t.Run(string(late), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				a := asks{late: {[]string{"a", "a"}, nil}, other: {[]string{"a"}, nil}}
+				g := newGroup(t, nil)
+				items, err := g.read(t, func(ctx context.Context, f *fhir.Client, p campus.PatientID) iter.Seq2[hospital.Found[string], error] {
+					if hospital.CampusOf(ctx) == late {
+						time.Sleep(time.Second) //nolint:forbidigo // synctest bubble
+					}
+					return a.at(ctx, f, p)
+				}, hospital.AcrossOrganizations(hospital.Treatment))
+				require.NoError(t, err)
+				assert.Equal(t, []string{"a", "a"}, items)
+			})
+		})
+	}
+}

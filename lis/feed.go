@@ -115,13 +115,18 @@ type feed[T r4.Resource] struct {
 type crowd struct {
 	shown map[string]bool
 	until time.Time
+	looks int
 }
+
+// maxLooks bounds the looks at one moment that differ, as of a server without an order.
+const maxLooks = 8
 
 // sure notes a crowd and reports whether the one before is all in it, and until when then
 // nothing is missing.
 func (c *crowd) sure(now crowd) (time.Time, bool) {
 	before := *c
 	*c = now
+	c.looks = before.looks + 1
 	for d := range before.shown {
 		if !now.shown[d] {
 			return time.Time{}, false
@@ -209,7 +214,9 @@ func (w *feed[T]) look(ctx context.Context) (more bool, err error) {
 			if verb.Updated(r).Before(last) {
 				return false, hospital.ErrFilterIgnored // not sorted, which would lose some
 			}
-			last, shown[digest(r)] = verb.Updated(r), true
+			if last = verb.Updated(r); !last.After(w.place.Since) { // of the moment itself: what comes behind it may come in any order
+				shown[digest(r)] = true
+			}
 		}
 		pages++
 		goesOn := last.After(w.place.Since)
@@ -217,7 +224,10 @@ func (w *feed[T]) look(ctx context.Context) (more bool, err error) {
 			items = old
 			until, sure := last, pages == 1
 			if !sure { // of the moment before, what moved up between the pages may be missing
-				until, sure = w.crowd.sure(crowd{shown, last})
+				until, sure = w.crowd.sure(crowd{shown: shown, until: last})
+			}
+			if !sure && w.crowd.looks == maxLooks {
+				return false, hospital.ErrPageLost
 			}
 			if sure {
 				w.place.Since, w.crowd = until, crowd{}

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"slices"
@@ -31,6 +32,8 @@ type byOffset struct {
 	size   int
 	moving string // is changed after the answer of this number
 	answer int
+	loose  bool // each search finds what is of one moment in another order, and keeps it
+	told   int  // answers
 }
 
 type offsetResult struct {
@@ -41,6 +44,9 @@ type offsetResult struct {
 
 func (s *byOffset) RoundTrip(req *http.Request) (*http.Response, error) {
 	q := req.URL.Query()
+	if s.told++; s.loose && s.told < 500 && !q.Has("_offset") { // some day it has one order
+		rand.Shuffle(len(s.list), func(i, j int) { s.list[i], s.list[j] = s.list[j], s.list[i] })
+	}
 	since, _ := time.Parse(time.RFC3339, strings.TrimPrefix(q.Get("_lastUpdated"), "ge"))
 	var found []offsetResult
 	for _, r := range s.list {
@@ -48,7 +54,12 @@ func (s *byOffset) RoundTrip(req *http.Request) (*http.Response, error) {
 			found = append(found, r)
 		}
 	}
-	slices.SortFunc(found, func(a, b offsetResult) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.id, b.id)) })
+	slices.SortStableFunc(found, func(a, b offsetResult) int {
+		if s.loose {
+			return a.at.Compare(b.at)
+		}
+		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.id, b.id))
+	})
 	from, _ := strconv.Atoi(q.Get("_offset"))
 	from = min(from, len(found))
 	page := found[from:min(from+s.size, len(found))]
@@ -134,5 +145,55 @@ func TestPositionOfAMigrationIsTaken(t *testing.T) {
 			require.NoError(t, err, "a Position of %d bytes", len(position))
 			break
 		}
+	})
+}
+
+// Two imports, each in one transaction and so of one moment, each more than a page; the
+// server sorts by time and nothing else. Each look sees another part of the second.
+func TestFeedOfTwoMomentsInNoOrder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		then := time.Now().Add(-2 * time.Hour)
+		s := &byOffset{size: 100, loose: true}
+		for i := range 150 {
+			s.list = append(s.list, offsetResult{fmt.Sprintf("o%03d", i), 1, then})
+		}
+		for i := range 400 {
+			s.list = append(s.list, offsetResult{fmt.Sprintf("p%03d", i), 1, then.Add(5 * time.Second)})
+		}
+		lab, got := s.feed(t), map[string]bool{}
+		for page, err := range lab.ResultChanges(t.Context(), lis.FeedQuery{Since: then.Add(-time.Hour)}) {
+			require.NoError(t, err)
+			for _, c := range page.List {
+				got[c.Resource.ID] = true
+			}
+		}
+		assert.Len(t, got, 550)
+		assert.Less(t, s.told, 30, "answers")
+	})
+}
+
+// 30,000 results of one moment, and a caller that takes one page at a time, as one does
+// who stores each Position with what it brought: it comes to the end.
+func TestFeedOfAMigrationPageByPage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		then := time.Now().Add(-2 * time.Hour)
+		s := &byOffset{size: 5000}
+		for i := range 30_000 {
+			s.list = append(s.list, offsetResult{fmt.Sprintf("o%06d", i), 1, then})
+		}
+		lab, position, got := s.feed(t), lis.Position(""), map[string]bool{}
+		for range 40 {
+			for page, err := range lab.ResultChanges(t.Context(), lis.FeedQuery{From: position, Since: then}) {
+				require.NoError(t, err)
+				for _, c := range page.List {
+					got[c.Resource.ID] = true
+				}
+				position = page.Position
+				break
+			}
+		}
+		assert.Len(t, got, 30_000)
 	})
 }

@@ -22,6 +22,7 @@ type Position string
 // Bounds of a Position.
 const (
 	maxPosition = 4 << 20
+	maxMoment   = 90_000 // changes of one moment that are remembered: what fits in maxPosition
 	maxRecent   = 20_000 // changes that are remembered; beyond that some may come twice
 )
 
@@ -97,7 +98,7 @@ func (p *place) bounded() *place {
 	out.Recent = maps.Clone(p.Recent)
 	out.forget(times[len(times)-maxRecent])
 	for d := range out.Recent { // of one moment
-		if len(out.Recent) <= maxRecent {
+		if len(out.Recent) <= maxMoment {
 			break
 		}
 		delete(out.Recent, d)

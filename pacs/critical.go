@@ -99,8 +99,8 @@ func ReportFinding(r hospital.Found[*Report]) hospital.Found[r4.Resource] {
 // same Number and happens once; hospital.ErrNumberReused when Number names another
 // notification or one that was withdrawn, hospital.ErrWrongPatient when the finding is
 // another patient's, hospital.ErrRefused when it was entered in error,
-// hospital.ErrConflict when it changed since it was read, hospital.ErrInvalidArgument when
-// nobody knows the ward.
+// hospital.ErrConflict when it was corrected since it was read,
+// hospital.ErrInvalidArgument when nobody knows the ward.
 func (c *Client) NotifyCritical(ctx context.Context, r CriticalRequest, opts ...hospital.WriteOption) (hospital.Found[*Critical], error) {
 	return c.board.Notify(ctx, r, opts...)
 }

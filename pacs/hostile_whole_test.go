@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -199,35 +198,4 @@ func TestWhatIsFoundIsNotLeftOut(t *testing.T) {
 			})
 		})
 	}
-}
-
-// A study is taken away between two pages: all others move up, and none is skipped.
-func TestStudyIsTakenAwayBetweenPages(t *testing.T) {
-	t.Parallel()
-	rows, taken := studyRows(450, hisStudy), false
-	searching(t, func(r *http.Request) wireAnswer {
-		a := wirePage(r, rows)
-		if !taken {
-			rows, taken = slices.Concat(rows[:5], rows[6:]), true
-		}
-		return a
-	}, hisStudies, func(t *testing.T, _ *wire, uids []string, err error) {
-		t.Helper()
-		require.NoError(t, err)
-		assert.Len(t, uids, 450, "each once")
-	})
-}
-
-// A list that shifts all the time cannot be told whole.
-func TestStudiesAreTakenAwayAllTheTime(t *testing.T) {
-	t.Parallel()
-	rows := studyRows(450, hisStudy)
-	searching(t, func(r *http.Request) wireAnswer {
-		a := wirePage(r, rows)
-		rows = rows[1:]
-		return a
-	}, hisStudies, func(t *testing.T, _ *wire, _ []string, err error) {
-		t.Helper()
-		require.ErrorIs(t, err, hospital.ErrPageLost)
-	})
 }

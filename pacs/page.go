@@ -21,7 +21,7 @@ const (
 // which matches differ.
 func (c *Client) search(ctx context.Context, template, path string, s dicomweb.Search, unique Tag) iter.Seq2[hospital.Found[Dataset], error] {
 	return func(yield func(hospital.Found[Dataset], error) bool) {
-		p := &paging{client: c, template: template, path: path, search: s, unique: unique, seen: map[string]int{}, pass: 1}
+		p := &paging{client: c, template: template, path: path, search: s, unique: unique, seen: map[string]int{}, pass: 1, back: 1}
 		for range maxPages {
 			page, err := p.next(ctx)
 			if err != nil {
@@ -52,6 +52,8 @@ type paging struct {
 	origin         hospital.Origin
 	offset         int
 	pass           int
+	news           bool // this pass has shown something
+	back           int  // rows of the page before that each begins with: 1, or 0 where they cannot
 	ended          bool
 }
 
@@ -62,54 +64,76 @@ const maxPasses = 4
 // one may have another order. Each begins with the last row of the one before: where that
 // has not been seen, what came before has become less, and some would be skipped.
 func (p *paging) next(ctx context.Context) ([]Dataset, error) {
-	if p.offset > 0 {
+	if p.offset > 0 || p.pass > 1 {
 		ctx = hospital.SameStore(ctx, p.origin)
 	}
-	p.search.Limit, p.search.Offset = pageSize, max(p.offset-1, 0)
+	at := p.offset
+	p.search.Limit, p.search.Offset = pageSize, max(at-p.back, 0)
 	resp, err := p.client.ask(ctx, asking{
-		template: p.template, path: p.path, query: p.search.Query(), accept: acceptJSON, class: hospital.List, empty: true, first: p.offset == 0, fits: isJSON,
+		template: p.template, path: p.path, query: p.search.Query(), accept: acceptJSON, class: hospital.List, empty: true, first: at == 0, fits: isJSON,
 	})
 	if err != nil {
 		return nil, p.noRoute(err)
 	}
 	p.origin = originOf(resp)
-	page, err := datasets(resp, maxPages*pageSize-p.offset)
+	page, err := datasets(resp, maxPages*pageSize-at)
 	if err != nil {
 		return nil, err
 	}
-	first := p.offset == 0
-	out, fresh, err := p.fresh(page)
+	out, c, err := p.fresh(page)
 	if err != nil {
 		return nil, err
 	}
-	p.offset = p.search.Offset + len(page)
-	switch {
-	case !first && fresh == len(page) && p.pass == maxPasses:
-		return nil, hospital.ErrPageLost
-	case !first && fresh == len(page): // shifted
-		p.offset = 0
-		p.pass++
-	case len(page) == 0, fresh == 0 && len(page) != pageSize && resp.Header.Get("Warning") == "": // the end, or all there is once more
-		p.ended = true
-	case fresh == 0: // a full page, or one said to be a part, that was here before: the offset is ignored
-		return nil, hospital.ErrFilterIgnored
-	}
-	return out, nil
+	p.news = p.news || len(out) > 0
+	c.warned = resp.Header.Get("Warning") != ""
+	return out, p.goOn(at, c)
 }
 
-// fresh drops what was shown before, and counts what is new in this pass: pages shift
-// when something new comes. What
-// archives hold of two people under one UID, after a wrong store, comes once for each;
-// below a study that is nobody's.
-func (p *paging) fresh(page []Dataset) (out []Dataset, fresh int, err error) {
-	for _, d := range page {
+// content is what a page has: rows, those new in this pass, whether the first is one of
+// them, or there is none, and whether the archive said that there is more.
+type content struct {
+	rows, fresh   int
+	moved, warned bool
+}
+
+// goOn decides after a page, asked for at an offset, how the search goes on.
+func (p *paging) goOn(at int, c content) error {
+	overlaps := at > 0 && p.back > 0
+	p.offset = p.search.Offset + c.rows
+	if at == 0 && c.rows == 1 { // all there is, or as much as fits a page
+		p.back = 0
+	}
+	switch {
+	case overlaps && c.rows == 0 && p.pass > 1 && !p.news: // it says nothing to any offset, and the list stands
+		p.ended = true
+	case overlaps && c.moved && p.pass == maxPasses:
+		return hospital.ErrPageLost
+	case overlaps && c.moved: // shifted
+		p.offset, p.news = 0, false
+		p.pass++
+	case overlaps && c.fresh == 0 && c.rows > 1: // the offset is rounded, or ignored: without the last row
+		p.back, p.offset = 0, at
+	case overlaps && c.fresh == 0, c.rows == 0, c.fresh == 0 && c.rows != pageSize && !c.warned: // the end, or all there is once more
+		p.ended = true
+	case c.fresh == 0: // a full page, or one said to be a part, that was here before: the offset is ignored
+		return hospital.ErrFilterIgnored
+	}
+	return nil
+}
+
+// fresh drops what was shown before, and says what the page has: pages shift when
+// something new comes. What archives hold of two people under one UID, after a wrong
+// store, comes once for each; below a study that is nobody's.
+func (p *paging) fresh(page []Dataset) (out []Dataset, c content, err error) {
+	c = content{rows: len(page), moved: len(page) == 0}
+	for i, d := range page {
 		h := dicomweb.Head{PatientID: d.Text(dicomweb.TagPatientID), IssuerOfPatientID: d.Text(dicomweb.TagIssuerOfPatientID)}
 		id, whose := d.Text(p.unique), d.Text(dicomweb.TagSeriesInstanceUID)+" "+h.PatientID+"|"+h.IssuerOfPatientID
 		switch {
 		case !dicomweb.ValidUID(id):
-			return nil, 0, hospital.Refuse(hospital.ErrUnexpectedAnswer, "a match without UID")
+			return nil, c, hospital.Refuse(hospital.ErrUnexpectedAnswer, "a match without UID")
 		case p.path != "/studies" && !p.same(h):
-			return nil, 0, errTwoPatients
+			return nil, c, errTwoPatients
 		}
 		before := p.seen[id+" "+whose]
 		p.seen[id+" "+whose] = p.pass
@@ -117,10 +141,11 @@ func (p *paging) fresh(page []Dataset) (out []Dataset, fresh int, err error) {
 			out = append(out, d)
 		}
 		if before != p.pass {
-			fresh++
+			c.fresh++
+			c.moved = c.moved || i == 0
 		}
 	}
-	return out, fresh, nil
+	return out, c, nil
 }
 
 var errTwoPatients = hospital.Refuse(hospital.ErrUnexpectedAnswer, "one UID under two patients; have the archive corrected")

@@ -86,11 +86,14 @@ func (c *Client) studies(ctx context.Context, q StudyQuery) iter.Seq2[hospital.F
 	found := c.search(ctx, "search studies", "/studies", s, dicomweb.TagStudyInstanceUID)
 	return func(yield func(hospital.Found[Study], error) bool) {
 		shown := map[string]bool{}
+		described, bare := false, false
 		for d, err := range found {
 			if err != nil {
 				yield(hospital.Found[Study]{}, err)
 				return
 			}
+			_, sent := d.Resource[dicomweb.TagStudyDescription]
+			described, bare = described || sent, bare || !sent
 			study := c.studyOf(d)
 			meant, err := q.means(study)
 			if err != nil {
@@ -109,6 +112,9 @@ func (c *Client) studies(ctx context.Context, q StudyQuery) iter.Seq2[hospital.F
 			if !yield(hospital.Found[Study]{Resource: study, Origin: d.Origin}, nil) {
 				return
 			}
+		}
+		if bare && !described && q.describes() { // it sends none, so nothing could be compared
+			yield(hospital.Found[Study]{}, hospital.ErrFilterIgnored)
 		}
 	}
 }
@@ -219,8 +225,8 @@ func namePattern(name string) string {
 	}
 }
 
-// describes: does every archive look for the description, so that what it finds has one?
-// A Chinese one is asked for as * where a query is not decoded.
+// describes: is a description asked for that every archive looks for? A Chinese one is *
+// where a query is not decoded.
 func (q StudyQuery) describes() bool {
 	return strings.Trim(q.Description, "*") != "" && !strings.ContainsFunc(q.Description, func(r rune) bool { return r > unicode.MaxASCII })
 }
@@ -255,9 +261,6 @@ func (q StudyQuery) means(s Study) (bool, error) {
 	if q.Name != "" && !dicomweb.MatchText("*"+q.Name+"*", s.Name.Alphabetic, s.Name.Ideographic, s.Name.Phonetic,
 		s.Name.Alphabetic+"="+s.Name.Ideographic+"="+s.Name.Phonetic) {
 		return false, nil
-	}
-	if _, sent := s.Dataset[dicomweb.TagStudyDescription]; !sent && q.describes() {
-		return false, hospital.ErrFilterIgnored
 	}
 	return q.Description == "" || dicomweb.MatchText(q.Description, s.Description), nil
 }

@@ -3,6 +3,7 @@ package critical
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/hospital-go/hospital"
@@ -114,7 +115,7 @@ func wardOf(ctx context.Context, f *fhir.Client, id r4.Identifier) (hospital.Fou
 	}), hospital.ErrUnexpectedAnswer)
 }
 
-// finding reads it again: it must be this patient's, stand, and be what the caller read.
+// finding reads it again: it must be this patient's, stand, and say what the caller read.
 func (n *notifying) finding(ctx context.Context, f *fhir.Client, patient verb.Records) error {
 	id := n.Finding.Resource.ResourceID()
 	var subject *r4.Reference
@@ -142,13 +143,20 @@ func (n *notifying) finding(ctx context.Context, f *fhir.Client, patient verb.Re
 		return hospital.ErrWrongPatient
 	case status == r4.ObservationStatusEnteredInError: // spelt so for reports too
 		return hospital.Refuse(hospital.ErrRefused, "the finding was entered in error")
-	case version(n.Finding.Resource) != "" && version(n.Finding.Resource) != version(now):
-		return hospital.Refuse(hospital.ErrConflict, "the finding changed since it was read; read it again")
+	case newer(n.Finding.Resource, now) && slices.Contains(corrected, status):
+		return hospital.Refuse(hospital.ErrConflict, "the finding was corrected since it was read; read it again")
 	}
 	return nil
 }
 
-func version(r r4.Resource) string { return fhir.ETag(r.ResourceMeta()) }
+// corrected are the statuses, spelt alike for both, of what says something else than before.
+var corrected = []string{r4.ObservationStatusAmended, r4.ObservationStatusCorrected, r4.ObservationStatusCancelled}
+
+// newer: is it known that now is another version than the one that was read?
+func newer(read, now r4.Resource) bool {
+	a, b := fhir.ETag(read.ResourceMeta()), fhir.ETag(now.ResourceMeta())
+	return a != "" && b != "" && a != b
+}
 
 // find looks the notification up by its Number and compares all of it.
 func (n *notifying) find(ctx context.Context, f *fhir.Client) (Found, error) {
