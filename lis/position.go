@@ -16,7 +16,8 @@ import (
 // Position says where in a feed its reader is. It is text to be stored and given back
 // as it is; it names a store and its epoch and holds nothing of a patient. "" is the
 // beginning. It grows by about 44 bytes for each change within the overlap, up to 20,000 of
-// them or 0.9 MB: too long for a VARCHAR column.
+// them or 0.9 MB (90,000 or 4 MB where these are of one moment): too long for a VARCHAR
+// column.
 type Position string
 
 // Bounds of a Position.

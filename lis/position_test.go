@@ -44,3 +44,16 @@ func FuzzPosition(f *testing.F) {
 		assert.Len(t, again.Recent, min(len(got.Recent), maxRecent))
 	})
 }
+
+// A migration stamps all rows alike: what is remembered of one moment must fit, or a feed
+// refuses its own Position for ever.
+func TestPositionOfOneMomentIsTaken(t *testing.T) {
+	t.Parallel()
+	p := place{Type: "Observation", Store: "lis", Since: time.Now(), Recent: map[string]int64{}}
+	for i := range 100_000 {
+		p.add(version(fmt.Sprint(i), "1", "2026-01-01T00:00:00Z"), time.Unix(1_767_225_600, 0))
+	}
+	got, err := p.position().read("Observation")
+	require.NoError(t, err)
+	assert.Len(t, got.Recent, maxMoment)
+}
