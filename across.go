@@ -76,8 +76,8 @@ type Ask[T any] func(ctx context.Context, f *fhir.Client, patient campus.Patient
 // campus and number of the patient there. Without [AcrossCampuses] that is the
 // calling campus and the number given. A patient whom a campus's system does not
 // know ([ErrNotFound]) has nothing there. key names an item as people do, by a
-// business identifier, so that one item of two campuses is shown once; "" is shown
-// always. key is called in the goroutine that ranges. The zero patient is for what
+// business identifier, so that one item of two campuses is shown once, and two of one
+// campus twice; "" is shown always. key is called in the goroutine that ranges. The zero patient is for what
 // concerns nobody in particular. Each campus has a span and an audit record of its own.
 func Across[T any](ctx context.Context, c *Client, op Op, patient campus.PatientID, ask Ask[T], key func(T) string, opts ...ReadOption) iter.Seq2[Found[T], error] {
 	o := readOptions(opts)
@@ -122,6 +122,12 @@ const maxFan = 4
 type asked struct {
 	campus  campus.ID
 	patient campus.PatientID
+}
+
+// sighting is an item's name, and who had it: what one has twice is two.
+type sighting struct {
+	name string
+	from asked
 }
 
 // piece is an item of one campus, or why that has no more.
@@ -175,8 +181,7 @@ func (f *fan[T]) run(ctx context.Context, targets []target, key func(T) string, 
 
 // merge yields what comes, each thing once, and at last what did not come.
 func (f *fan[T]) merge(pieces <-chan piece[T], key func(T) string, yield func(Found[T], error) bool) {
-	shown := map[string]int{}
-	had := map[string]map[asked]int{} // what one has twice is two
+	shown, had := map[string]int{}, map[sighting]int{}
 	for p := range pieces {
 		if p.err != nil {
 			if codeOf(p.err) == ErrInvalidArgument && !errors.Is(p.err, errOtherStore) { // everywhere
@@ -186,14 +191,11 @@ func (f *fan[T]) merge(pieces <-chan piece[T], key func(T) string, yield func(Fo
 			f.missing.Failed[p.from.campus] = p.err
 			continue
 		}
-		name := key(p.item.Resource)
-		if had[name] == nil {
-			had[name] = map[asked]int{}
-		}
-		if had[name][p.from]++; name != "" && had[name][p.from] <= shown[name] {
+		seen := sighting{key(p.item.Resource), p.from}
+		if had[seen]++; seen.name != "" && had[seen] <= shown[seen.name] {
 			continue
 		}
-		shown[name]++
+		shown[seen.name]++
 		if !yield(p.item, nil) {
 			return
 		}

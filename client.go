@@ -128,8 +128,9 @@ func (c *Client) Restore(x failover.Selector) int { return c.engine.Restore(x) }
 // failover, tracing and classification hold; reads are strong; of the writes
 // only those with a version, an id of the client's making or an If-None-Exist are
 // ever sent again after an unknown outcome. Its errors are those of packages fhir
-// and failover; [CodeOf] maps them. opts choose the campus; with [AcrossCampuses] a call is
-// [ErrInvalidArgument] unless [SameStore] confines it. For a system the topology does not have it is [ErrNoEndpoint].
+// and failover; [CodeOf] maps them. opts choose the campus; with [AcrossCampuses] a call
+// is [ErrInvalidArgument] unless [SameStore] confines it. For a system the topology does
+// not have every call is [ErrNoEndpoint].
 func (c *Client) FHIR(system campus.SystemID, opts ...ReadOption) *fhir.Client {
 	op := Op{Name: "fhir", System: system, Consistency: Strong, Class: List}
 	d := &doer{client: c, system: system, fixed: c.newCall(op, readOptions(opts))}

@@ -162,11 +162,10 @@ fuzz FuzzPosition ./lis 150000
 
 step "images: 2 GiB retrieved and stored in constant memory; throughput beside io.Copy"
 go test -count=1 -v ./pacs -run '^TestBigStudyInConstantMemory$' -big 2147483648 | grep -E 'MiB|^(ok|---)'
-for _ in 1 2 3; do # a busy machine may spoil one
-	go test -run '^$' -bench '^BenchmarkRetrieve$' -benchtime 9x ./pacs | grep ratio | tee "$work/retrieve"
-	awk '$(NF - 1) >= 0.6 { kept = 1 } END { exit !kept }' "$work/retrieve" && break
-done
-awk '$(NF - 1) >= 0.6 { kept = 1 } END { exit !kept }' "$work/retrieve"
+fast_enough() {
+	go test -run '^$' -bench '^BenchmarkRetrieve$' -benchtime 9x ./pacs | awk '/ratio/ { print; kept = $(NF - 1) >= 0.6 } END { exit !kept }'
+}
+fast_enough || fast_enough || fast_enough # a busy machine may spoil one
 
 step "quickstart"
 go build -o "$work/quickstart" ./examples/quickstart

@@ -222,15 +222,8 @@ func (w *feed[T]) look(ctx context.Context) (more bool, err error) {
 		goesOn := last.After(w.place.Since)
 		if goesOn {
 			items = old
-			until, sure := last, pages == 1
-			if !sure { // of the moment before, what moved up between the pages may be missing
-				until, sure = w.crowd.sure(crowd{shown: shown, until: last})
-			}
-			if !sure && w.crowd.looks == maxLooks {
-				return false, hospital.ErrPageLost
-			}
-			if sure {
-				w.place.Since, w.crowd = until, crowd{}
+			if err := w.pass(last, pages, shown); err != nil {
+				return false, err
 			}
 		}
 		list, err := w.fresh(ctx, origin, items)
@@ -246,6 +239,22 @@ func (w *feed[T]) look(ctx context.Context) (more bool, err error) {
 		}
 	}
 	return more, w.tellInOrder(young)
+}
+
+// pass moves Since to last. Where the moment before filled more than a page, what moved up
+// between the pages may be missing, so that it waits for a look that shows all of it again.
+func (w *feed[T]) pass(last time.Time, pages int, shown map[string]bool) error {
+	until, sure := last, pages == 1
+	if !sure {
+		until, sure = w.crowd.sure(crowd{shown: shown, until: last})
+	}
+	switch {
+	case sure:
+		w.place.Since, w.crowd = until, crowd{}
+	case w.crowd.looks == maxLooks:
+		return hospital.ErrPageLost
+	}
+	return nil
 }
 
 // maxTorn bounds the looks in a row that bring nothing and are not whole.

@@ -118,10 +118,7 @@ const maxTasks = 5000
 
 // tasksFor are the laboratory's Tasks, by the id of the item that each is to fulfill.
 func (c *Client) tasksFor(ctx context.Context, f *fhir.Client, patient verb.Records, items []order.Item) (map[string][]*r4.Task, error) {
-	ids := make([]string, len(items))
-	for i := range items {
-		ids[i] = items[i].Resource.ID
-	}
+	ids := verb.IDs(items)
 	of := func(t *r4.Task, o hospital.Origin) int {
 		return slices.IndexFunc(ids, func(id string) bool { return c.client.Names(o, t.Focus, "ServiceRequest", id) })
 	}

@@ -39,9 +39,13 @@ func (b *batching) run(ctx context.Context) (hospital.Origin, error) {
 	return origin, err
 }
 
+var nothingDone = []hospital.Code{
+	hospital.ErrBusy, hospital.ErrDeadline, hospital.ErrCanceled, hospital.ErrNoToken, hospital.ErrInvalidArgument,
+}
+
 // claimsNothing: does the error say that nothing was executed?
 func claimsNothing(err error) bool {
-	return errors.Is(err, hospital.ErrUnavailable) || slices.Contains([]hospital.Code{hospital.ErrBusy, hospital.ErrDeadline, hospital.ErrCanceled, hospital.ErrNoToken, hospital.ErrInvalidArgument}, hospital.CodeOf(err))
+	return errors.Is(err, hospital.ErrUnavailable) || slices.Contains(nothingDone, hospital.CodeOf(err))
 }
 
 // storedSome: did this call bring an instance to the archive?

@@ -76,6 +76,28 @@ func samePatient(a, b dicomweb.Head) bool {
 	return a.PatientID == b.PatientID && (a.IssuerOfPatientID == b.IssuerOfPatientID || a.IssuerOfPatientID == "" || b.IssuerOfPatientID == "")
 }
 
+// person is the one patient of a study, as far as what came says who it is.
+type person struct{ known dicomweb.Head }
+
+// same: is it the patient of what came before? A server may leave out who it is, or who
+// has issued the number: it lists what stands in each file.
+func (p *person) same(h dicomweb.Head) bool {
+	switch {
+	case h.PatientID == "" && h.IssuerOfPatientID == "":
+		return true
+	case p.known != (dicomweb.Head{}) && !samePatient(p.known, h):
+		return false
+	case p.known.IssuerOfPatientID == "":
+		p.known = dicomweb.Head{PatientID: h.PatientID, IssuerOfPatientID: h.IssuerOfPatientID}
+	}
+	return true
+}
+
+// whoseIs is the patient that a data set names.
+func whoseIs(d Dataset) dicomweb.Head {
+	return dicomweb.Head{PatientID: d.Text(dicomweb.TagPatientID), IssuerOfPatientID: d.Text(dicomweb.TagIssuerOfPatientID)}
+}
+
 func (it *item) digest(ctx context.Context) (d dicomweb.Digest, err error) {
 	err = it.read(ctx, func(r io.Reader) error {
 		if d, err = dicomweb.Sum(r); err != nil {

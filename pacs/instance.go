@@ -158,12 +158,8 @@ func (d *download) fits(a *answer, h dicomweb.Head, want ref) error {
 		(want.series != "" && h.Series != want.series) || (want.instance != "" && h.SOPInstance != want.instance) {
 		return hospital.Refuse(hospital.ErrUnexpectedAnswer, "an instance of another study or series")
 	}
-	switch {
-	case d.named || h.PatientID == "":
-	case d.whose.PatientID != "" && !samePatient(d.whose, h):
+	if !d.named && h.PatientID != "" && !d.patient.same(h) {
 		return errTwoPatients
-	case d.whose.IssuerOfPatientID == "":
-		d.whose = h
 	}
 	return nil
 }

@@ -35,7 +35,7 @@ type metadata struct {
 	study, series, instance string
 	shown                   map[string]bool
 	named                   bool   // the list says whose they are, and that it is one patient
-	patient                 paging // else they do
+	patient                 person // else they do
 	over                    bool   // nobody wants more
 }
 
@@ -90,7 +90,7 @@ func (m *metadata) show(resp *http.Response, yield func(hospital.Found[Dataset],
 		switch {
 		case !m.meant(d, uid):
 			return true, hospital.Refuse(hospital.ErrUnexpectedAnswer, "an instance of another study or series")
-		case !m.named && !m.patient.same(dicomweb.Head{PatientID: d.Text(dicomweb.TagPatientID), IssuerOfPatientID: d.Text(dicomweb.TagIssuerOfPatientID)}):
+		case !m.named && !m.patient.same(whoseIs(d)):
 			return true, errTwoPatients
 		case m.shown[uid]:
 			continue

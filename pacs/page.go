@@ -48,7 +48,7 @@ type paging struct {
 	search         dicomweb.Search
 	unique         Tag
 	seen           map[string]int // by UID, series and patient: in which pass
-	whose          dicomweb.Head  // all of it, below a study
+	patient        person         // of all of it, below a study
 	origin         hospital.Origin
 	offset         int
 	pass           int
@@ -127,16 +127,16 @@ func (p *paging) goOn(at int, c content) error {
 func (p *paging) fresh(page []Dataset) (out []Dataset, c content, err error) {
 	c = content{rows: len(page), moved: len(page) == 0}
 	for i, d := range page {
-		h := dicomweb.Head{PatientID: d.Text(dicomweb.TagPatientID), IssuerOfPatientID: d.Text(dicomweb.TagIssuerOfPatientID)}
-		id, whose := d.Text(p.unique), d.Text(dicomweb.TagSeriesInstanceUID)+" "+h.PatientID+"|"+h.IssuerOfPatientID
+		id, h := d.Text(p.unique), whoseIs(d)
 		switch {
 		case !dicomweb.ValidUID(id):
 			return nil, c, hospital.Refuse(hospital.ErrUnexpectedAnswer, "a match without UID")
-		case p.path != "/studies" && !p.same(h):
+		case p.path != "/studies" && !p.patient.same(h):
 			return nil, c, errTwoPatients
 		}
-		before := p.seen[id+" "+whose]
-		p.seen[id+" "+whose] = p.pass
+		row := id + " " + d.Text(dicomweb.TagSeriesInstanceUID) + " " + h.PatientID + "|" + h.IssuerOfPatientID
+		before := p.seen[row]
+		p.seen[row] = p.pass
 		if before == 0 {
 			out = append(out, d)
 		}
@@ -149,20 +149,6 @@ func (p *paging) fresh(page []Dataset) (out []Dataset, c content, err error) {
 }
 
 var errTwoPatients = hospital.Refuse(hospital.ErrUnexpectedAnswer, "one UID under two patients; have the archive corrected")
-
-// same: is it the patient of what came before? A server may leave out who it is, or who
-// has issued the number: it lists what stands in each file.
-func (p *paging) same(h dicomweb.Head) bool {
-	switch {
-	case h.PatientID == "" && h.IssuerOfPatientID == "":
-		return true
-	case p.whose != (dicomweb.Head{}) && !samePatient(p.whose, h):
-		return false
-	case p.whose.IssuerOfPatientID == "":
-		p.whose = h
-	}
-	return true
-}
 
 // noRoute: a search that finds nothing says so with an empty answer. 404 means that the
 // server does not know the route, which must not be taken for an absence; below a

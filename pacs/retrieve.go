@@ -101,8 +101,8 @@ type download struct {
 	listed   []ref
 	left     map[string]ref // not delivered yet, by SOP Instance UID
 	came     map[string]bool
-	named    bool          // the list says whose they are, and that it is one patient
-	whose    dicomweb.Head // else the first file that says so
+	named    bool   // the list says whose they are, and that it is one patient
+	patient  person // else the files do
 	progress Progress
 	told     int64 // bytes of the last Progress
 	opening  []*pending

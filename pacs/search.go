@@ -192,10 +192,6 @@ func day(t time.Time) string {
 	return t.In(verb.China).Format(dicomDate)
 }
 
-// marks stand between the parts of a name, as one or another writes it; see
-// dicomweb.MatchText.
-const marks = "^=·•・･‧∙⋅．"
-
 // namePattern asks for more than is meant, because archives match the whole of a
 // name with its carets: between the parts, and between Chinese characters, of which
 // nobody knows which begin the given name, anything may stand.
@@ -207,7 +203,7 @@ func namePattern(name string) string {
 	b.WriteByte('*')
 	for _, r := range name {
 		switch {
-		case unicode.IsSpace(r), strings.ContainsRune(marks, r):
+		case dicomweb.Gap(r):
 			b.WriteByte('*')
 		case r > unicode.MaxLatin1:
 			b.WriteString("*" + string(r) + "*")

@@ -5,7 +5,6 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -28,9 +27,11 @@ type gate struct {
 // be taken while the gate is killed.
 func newGate() (*gate, error) {
 	var ln *net.TCPListener
-	err := error(syscall.EADDRINUSE)
-	for tries := 0; err != nil && tries < 100; tries++ {
-		ln, err = net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 20_000 + rand.IntN(10_000)})
+	var err error
+	for range 100 {
+		if ln, err = net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 20_000 + rand.IntN(10_000)}); err == nil {
+			break
+		}
 	}
 	if err != nil {
 		return nil, err

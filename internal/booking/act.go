@@ -83,7 +83,7 @@ func (a *act) begin(ctx context.Context, f *fhir.Client) (hospital.Found[verb.Re
 
 // takeSlot writes the act for one slot, guarded by the version the slot has now.
 func (a *act) takeSlot(ctx context.Context, f *fhir.Client, patient hospital.Found[verb.Records], seen hospital.Found[*r4.Slot]) (Booking, error) {
-	if patient.Origin.Store != seen.Origin.Store {
+	if !sameIDs(patient.Origin, seen.Origin) {
 		return Booking{}, errElsewhere
 	}
 	ctx = hospital.SameStore(ctx, seen.Origin)
@@ -323,7 +323,7 @@ func (a *act) mine(found Booking, patient verb.Records, slot string) bool {
 // schedule and window?
 func (a *act) same(ctx context.Context, f *fhir.Client, found Booking) (bool, error) {
 	if a.window == nil {
-		return a.slot.Resource != nil && a.desk.usesSlot(found, a.slot.Resource.ID), nil
+		return a.desk.usesSlot(found, a.slot.Resource.ID), nil
 	}
 	if !verb.Within(found.Resource.Start, a.window.From, a.window.To) || len(found.Resource.Slot) != 1 {
 		return false, nil

@@ -71,13 +71,6 @@ const (
 	Withdrawn Stage = "withdrawn" // 已撤销
 )
 
-// reached: does it stand at that stage, or beyond? A step that was taken once may be
-// undone: given back, given to another ward, opened again.
-func (s Stage) reached(other Stage) bool {
-	order := []Stage{Notified, Received, Seen, Handled}
-	return slices.Index(order, s) >= slices.Index(order, other)
-}
-
 // Critical is one critical value.
 type Critical struct {
 	// Task is the whole of it.

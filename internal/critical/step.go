@@ -101,27 +101,39 @@ func (b *Board) taken(ctx context.Context, f *fhir.Client, a Acknowledgement, t 
 		return Found{}, false, err
 	}
 	c := found.Resource
-	at := -1 // the last, of one that was given back and taken again
-	for i, s := range c.Steps {
-		if s.Stage == t.to && c.Stage.reached(t.to) {
-			at = i
-		}
-	}
+	step, taken := c.lastTo(t.to)
 	switch {
 	case c.Stage == Withdrawn:
 		return Found{}, false, hospital.Refuse(hospital.ErrConflict, "it was withdrawn")
 	case t.to == Received && !same(a.Text, c.Value):
 		return Found{}, false, hospital.Refuse(hospital.ErrRefused, RefusedReadBack)
-	case at >= 0 && c.Steps[at].By == a.By && same(a.Text, c.Steps[at].Text):
+	case taken && step.By == a.By && same(a.Text, step.Text):
 		return found, true, nil
-	case at >= 0 && c.Steps[at].By == a.By:
+	case taken && step.By == a.By:
 		return Found{}, false, hospital.Refuse(hospital.ErrConflict, "this step was taken with other words; look what it says")
-	case at >= 0:
+	case taken:
 		return Found{}, false, hospital.Refuse(hospital.ErrConflict, "somebody else has taken this step")
 	case c.Stage != t.from:
 		return Found{}, false, hospital.Refuse(hospital.ErrConflict, "it is not this step's turn")
 	}
 	return found, false, nil
+}
+
+// stages in their order.
+var stages = []Stage{Notified, Received, Seen, Handled}
+
+// lastTo is the last step that led to a stage at which the value stands, or beyond: a step
+// that was taken once may be undone, given back, given to another ward or opened again.
+func (c *Critical) lastTo(to Stage) (last Step, taken bool) {
+	if slices.Index(stages, c.Stage) < slices.Index(stages, to) {
+		return Step{}, false
+	}
+	for _, s := range c.Steps {
+		if s.Stage == to {
+			last, taken = s, true
+		}
+	}
+	return last, taken
 }
 
 // same compares texts but for space around and between their words.

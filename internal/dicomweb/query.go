@@ -75,9 +75,15 @@ var raw = strings.NewReplacer("+", "%20", "%2A", "*", "%2C", ",", "%3F", "?", "%
 
 func escape(value string) string { return raw.Replace(url.QueryEscape(value)) }
 
+// Gap reports whether a character only stands between the parts of a name, as one or
+// another writes it: a space, the marks ^ and =, a middle dot.
+func Gap(r rune) bool {
+	return unicode.IsSpace(r) || strings.ContainsRune("^=·•・･‧∙⋅．", r)
+}
+
 // MatchText reports whether a value matches a pattern with the wildcards * and ?
 // (PS3.4 section C.2.2.2.4), without regard to what writings of one name differ in:
-// case, spaces, the marks ^ and =, middle dots.
+// case, and what is a [Gap].
 func MatchText(pattern string, values ...string) bool {
 	p := []rune(fold(pattern))
 	return slices.ContainsFunc(values, func(v string) bool { return glob(p, []rune(fold(v))) })
@@ -85,7 +91,7 @@ func MatchText(pattern string, values ...string) bool {
 
 func fold(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsSpace(r) || strings.ContainsRune("^=·•・･‧∙⋅．", r) {
+		if Gap(r) {
 			return -1
 		}
 		return r

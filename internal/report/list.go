@@ -127,10 +127,7 @@ const maxOn = 5000
 
 // OnItems finds the reports on a patient's order items, but for those entered in error.
 func (d *Desk) OnItems(ctx context.Context, f *fhir.Client, patient verb.Records, items []hospital.Found[*r4.ServiceRequest]) ([]hospital.Found[*r4.DiagnosticReport], error) {
-	ids := make([]string, len(items))
-	for i := range items {
-		ids[i] = items[i].Resource.ID
-	}
+	ids := verb.IDs(items)
 	all, err := verb.Collect(verb.Search(ctx, f, fhir.For(basedOn(ids)), func(r *r4.DiagnosticReport, o hospital.Origin) bool {
 		return patient.Own(d.client, o, r.Subject) && slices.ContainsFunc(ids, func(id string) bool { return d.On(r, o, id) })
 	}), maxOn)

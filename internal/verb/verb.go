@@ -133,5 +133,14 @@ func Needs[T r4.Resource](found hospital.Found[T], system campus.SystemID) error
 	return nil
 }
 
+// IDs are the logical ids.
+func IDs[T r4.Resource](found []hospital.Found[T]) []string {
+	ids := make([]string, len(found))
+	for i := range found {
+		ids[i] = found[i].Resource.ResourceID()
+	}
+	return ids
+}
+
 // ErrUnguarded says that a server which names no version gives nothing to guard with.
 var ErrUnguarded = hospital.Refuse(hospital.ErrUnexpectedAnswer, "a record without version cannot be guarded")
