@@ -18,6 +18,19 @@ import (
 	"github.com/hospital-go/hospital/his"
 )
 
+// loses sends a write that is lost so, to a caller who has this much time.
+func (s *stage) loses(number string, how fakes.Action, within time.Duration) *hospital.Error {
+	s.t.Helper()
+	s.hosp.Break(fakes.Rule{When: atHome, Do: how, Times: 1})
+	ctx, cancel := context.WithTimeout(s.t.Context(), within)
+	defer cancel()
+	_, err := opaque(ctx, s.client, number)
+	var lost *hospital.Error
+	require.ErrorAs(s.t, err, &lost)
+	require.Equal(s.t, hospital.ErrOutcomeUnknown, lost.Code)
+	return lost
+}
+
 // Who repeats a lost write that no server can tell from another, and cannot look
 // either, still does not know; and a third repetition waits for the first.
 func TestRepeatedLostWriteWhileNobodyCanLook(t *testing.T) {
@@ -25,14 +38,10 @@ func TestRepeatedLostWriteWhileNobodyCanLook(t *testing.T) {
 	const run = 5 * time.Second
 	play(t, nil, func(s *stage) {
 		number := hospital.NewNumber()
-		s.hosp.Break(fakes.Rule{When: atHome, Do: fakes.Action{Delay: run - time.Second, Late: true}, Times: 1})
-		ctx, cancel := context.WithTimeout(s.t.Context(), 500*time.Millisecond)
-		defer cancel()
-		_, err := opaque(ctx, s.client, number)
-		require.ErrorIs(s.t, err, hospital.ErrOutcomeUnknown)
+		s.loses(number, fakes.Action{Delay: run - time.Second, Late: true}, 500*time.Millisecond)
 
 		blind := s.hosp.Break(fakes.Rule{When: fakes.When{System: campus.HIS, Interaction: "search-type"}, Do: fakes.Action{Status: 500}})
-		_, err = opaque(s.t.Context(), s.client, number)
+		_, err := opaque(s.t.Context(), s.client, number)
 		require.ErrorIs(s.t, err, hospital.ErrOutcomeUnknown, "the first is still running")
 		blind()
 		_, err = opaque(s.t.Context(), s.client, number)
@@ -198,18 +207,12 @@ func TestResolveAfterAnotherCallLostItToo(t *testing.T) {
 	const run = 5 * time.Second
 	play(t, nil, func(s *stage) {
 		number := hospital.NewNumber()
-		s.hosp.Break(fakes.Rule{When: atHome, Do: fakes.Action{ResetBefore: true}, Times: 1})
-		hurried, cancel := context.WithTimeout(s.t.Context(), 500*time.Millisecond)
-		defer cancel()
-		_, err := opaque(hurried, s.client, number)
-		var first *hospital.Error
-		require.ErrorAs(s.t, err, &first)
-		require.Equal(s.t, hospital.ErrOutcomeUnknown, first.Code)
+		first := s.loses(number, fakes.Action{ResetBefore: true}, 500*time.Millisecond)
 
 		s.hosp.Break(fakes.Rule{When: fakes.When{System: campus.HIS, Interaction: "create"}, Do: fakes.Action{Delay: run - time.Second, Late: true}, Times: 1})
 		patient, cancel := context.WithTimeout(s.t.Context(), run+time.Second)
 		defer cancel()
-		_, err = opaque(patient, s.client, number) // waits, sends once more, and is lost
+		_, err := opaque(patient, s.client, number) // waits, sends once more, and is lost
 		require.Equal(s.t, hospital.ErrOutcomeUnknown, hospital.CodeOf(err))
 
 		happened, err := first.Resolve(s.t.Context())

@@ -25,11 +25,7 @@ func TestLostIsNotForgottenForANewCampus(t *testing.T) {
 	docs, seen := &documents{}, &events{}
 	play(t, following(docs, seen, t.TempDir()), func(s *stage) {
 		number := hospital.NewNumber()
-		s.hosp.Break(fakes.Rule{When: atHome, Do: fakes.Action{Delay: run - time.Second, Late: true}, Times: 1})
-		ctx, cancel := context.WithTimeout(s.t.Context(), 500*time.Millisecond)
-		defer cancel()
-		_, err := opaque(ctx, s.client, number)
-		require.ErrorIs(s.t, err, hospital.ErrOutcomeUnknown)
+		s.loses(number, fakes.Action{Delay: run - time.Second, Late: true}, 500*time.Millisecond)
 
 		d := s.hosp.Description()
 		more := d.Campuses[0]
@@ -42,7 +38,7 @@ func TestLostIsNotForgottenForANewCampus(t *testing.T) {
 		require.NoError(s.t, got[len(got)-1].Err)
 		require.NotNil(s.t, s.client.Topology().Campus("wuchang"))
 
-		_, err = opaque(s.t.Context(), s.client, number)
+		_, err := opaque(s.t.Context(), s.client, number)
 		require.NoError(s.t, err)
 		pass(2 * run)
 		assert.Equal(s.t, 1, s.orders(number))
@@ -79,13 +75,7 @@ func TestActAfterAPromotion(t *testing.T) {
 	finish := hospital.Op{Name: "test.Finish", System: campus.HIS, Class: hospital.WriteClass, Repeat: hospital.Guarded}
 	play(t, following(docs, seen, t.TempDir()), func(s *stage) {
 		ctx, number := s.t.Context(), hospital.NewNumber()
-		s.hosp.Break(fakes.Rule{When: atHome, Do: fakes.Action{AnswerDelay: 10 * time.Second}, Times: 1})
-		hurried, cancel := context.WithTimeout(ctx, time.Second)
-		defer cancel()
-		_, err := opaque(hurried, s.client, number)
-		var lost *hospital.Error
-		require.ErrorAs(s.t, err, &lost)
-		require.Equal(s.t, hospital.ErrOutcomeUnknown, lost.Code)
+		lost := s.loses(number, fakes.Action{AnswerDelay: 10 * time.Second}, time.Second)
 		pass(3 * time.Minute) // the copy has it
 		s.hosp.Promote(campus.HIS)
 		docs.set(document(s.hosp.Description()), nil)
@@ -223,12 +213,7 @@ func TestResolveBesideACallThatComesAndGoes(t *testing.T) {
 	const run = 3 * time.Second
 	play(t, nil, func(s *stage) {
 		number := hospital.NewNumber()
-		s.hosp.Break(fakes.Rule{When: atHome, Do: fakes.Action{ResetBefore: true}, Times: 1})
-		ctx, cancel := context.WithTimeout(s.t.Context(), 500*time.Millisecond)
-		defer cancel()
-		_, err := opaque(ctx, s.client, number)
-		var e *hospital.Error
-		require.ErrorAs(s.t, err, &e)
+		e := s.loses(number, fakes.Action{ResetBefore: true}, 500*time.Millisecond)
 		pass(2 * run)
 		s.hosp.Break(fakes.Rule{When: fakes.When{System: campus.HIS, Interaction: "search-type"}, Do: fakes.Action{AnswerDelay: time.Second}, Times: 1})
 		done := make(chan error, 1)

@@ -59,12 +59,7 @@ func TestTwoAskAtOnce(t *testing.T) {
 			t.Parallel()
 			play(t, nil, func(s *stage) {
 				number := hospital.NewNumber()
-				s.hosp.Break(fakes.Rule{When: atHome, Do: fakes.Action{ResetBefore: true}, Times: 1})
-				ctx, cancel := context.WithTimeout(s.t.Context(), 500*time.Millisecond)
-				defer cancel()
-				_, err := opaque(ctx, s.client, number)
-				var e *hospital.Error
-				require.ErrorAs(s.t, err, &e)
+				e := s.loses(number, fakes.Action{ResetBefore: true}, 500*time.Millisecond)
 				pass(2 * run)
 				var both sync.WaitGroup
 				errs := [2]error{}
@@ -85,12 +80,8 @@ func TestActAfterResolve(t *testing.T) {
 	t.Parallel()
 	play(t, nil, func(s *stage) {
 		ctx, number := s.t.Context(), hospital.NewNumber()
-		s.hosp.Break(fakes.Rule{When: atHome, Do: fakes.Action{AnswerDelay: 10 * time.Second}, Times: 1})
-		hurried, cancel := context.WithTimeout(ctx, time.Second)
-		defer cancel()
-		_, err := opaque(hurried, s.client, number)
-		require.ErrorIs(s.t, err, hospital.ErrOutcomeUnknown)
-		_, err = hospital.Resolve(ctx, s.client, opaqueOp, number, findOrder(number))
+		s.loses(number, fakes.Action{AnswerDelay: 10 * time.Second}, time.Second)
+		_, err := hospital.Resolve(ctx, s.client, opaqueOp, number, findOrder(number))
 		require.NoError(s.t, err, "it has happened")
 		next := opaqueOp
 		next.Name, next.Repeat = "test.Next", hospital.Guarded
