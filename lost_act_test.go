@@ -25,7 +25,7 @@ func TestLostIsNotForgottenForANewCampus(t *testing.T) {
 	docs, seen := &documents{}, &events{}
 	play(t, following(docs, seen, t.TempDir()), func(s *stage) {
 		number := hospital.NewNumber()
-		s.loses(number, fakes.Action{Delay: run - time.Second, Late: true}, 500*time.Millisecond)
+		_ = s.loses(number, fakes.Action{Delay: run - time.Second, Late: true}, 500*time.Millisecond)
 
 		d := s.hosp.Description()
 		more := d.Campuses[0]
@@ -122,29 +122,47 @@ func orderOf(ctx context.Context, f *fhir.Client, number string) (*r4.ServiceReq
 // It is this booking, and no other one under its Number.
 func TestBookingIsFoundAfterAPromotion(t *testing.T) {
 	t.Parallel()
-	docs, seen := &documents{}, &events{}
-	play(t, following(docs, seen, t.TempDir()), func(s *stage) {
-		ctx, patient, number := s.t.Context(), s.hosp.Demo().Patients[0], hospital.NewNumber()
-		slot := s.slot()
-		s.hosp.Break(fakes.Rule{When: fakes.When{System: campus.HIS, Interaction: "transaction"}, Do: fakes.Action{AnswerDelay: 10 * time.Second}, Times: 1})
-		hurried, cancel := context.WithTimeout(ctx, time.Second)
-		defer cancel()
-		_, err := s.desk.Book(hurried, his.BookRequest{Number: number, Patient: patient, Slot: slot})
-		var lost *hospital.Error
-		require.ErrorAs(s.t, err, &lost)
-		require.Equal(s.t, hospital.ErrOutcomeUnknown, lost.Code)
-		pass(3 * time.Minute) // the copy has it
-		s.hosp.Promote(campus.HIS)
-		docs.set(document(s.hosp.Description()), nil)
-		pass(1100 * time.Millisecond)
-		_, err = lost.Resolve(ctx)
-		require.ErrorIs(s.t, err, hospital.ErrOutcomeUnknown, "it names this very act, and nothing says so")
-		_, err = s.desk.Book(ctx, his.BookRequest{Number: number, Patient: patient, Slot: slot})
-		require.ErrorIs(s.t, err, hospital.ErrOutcomeUnknown)
-		found, err := s.desk.Booking(ctx, number, patient)
-		require.NoError(s.t, err, "it is found by its Number")
-		assert.Equal(s.t, r4.AppointmentStatusBooked, found.Resource.Status)
-	})
+	for name, moves := range map[string]bool{"booked": false, "moved": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			docs, seen := &documents{}, &events{}
+			play(t, following(docs, seen, t.TempDir()), func(s *stage) {
+				patient, number := s.hosp.Demo().Patients[0], hospital.NewNumber()
+				var slots []hospital.Found[*r4.Slot]
+				for slot, err := range s.slots() {
+					require.NoError(s.t, err)
+					slots = append(slots, slot)
+				}
+				act := func(ctx context.Context) error {
+					_, err := s.desk.Book(ctx, his.BookRequest{Number: number, Patient: patient, Slot: slots[0]})
+					return err
+				}
+				if moves {
+					require.NoError(s.t, act(s.t.Context()))
+					act = func(ctx context.Context) error {
+						_, err := s.desk.Reschedule(ctx, his.RescheduleRequest{Number: number, Patient: patient, From: slots[0], To: slots[1]})
+						return err
+					}
+				}
+				s.hosp.Break(fakes.Rule{When: fakes.When{System: campus.HIS, Interaction: "transaction"}, Do: fakes.Action{AnswerDelay: 10 * time.Second}, Times: 1})
+				hurried, cancel := context.WithTimeout(s.t.Context(), time.Second)
+				defer cancel()
+				var lost *hospital.Error
+				require.ErrorAs(s.t, act(hurried), &lost)
+				require.Equal(s.t, hospital.ErrOutcomeUnknown, lost.Code)
+				pass(3 * time.Minute) // the copy has it
+				s.hosp.Promote(campus.HIS)
+				docs.set(document(s.hosp.Description()), nil)
+				pass(1100 * time.Millisecond)
+				_, err := lost.Resolve(s.t.Context())
+				require.ErrorIs(s.t, err, hospital.ErrOutcomeUnknown, "it names this very act, and nothing says so")
+				require.ErrorIs(s.t, act(s.t.Context()), hospital.ErrOutcomeUnknown)
+				found, err := s.desk.Booking(s.t.Context(), number, patient)
+				require.NoError(s.t, err, "it is found by its Number")
+				assert.Equal(s.t, r4.AppointmentStatusBooked, found.Resource.Status)
+			})
+		})
+	}
 }
 
 // Two clicks on one button; the first one's request was executed before its store was

@@ -80,7 +80,7 @@ func TestActAfterResolve(t *testing.T) {
 	t.Parallel()
 	play(t, nil, func(s *stage) {
 		ctx, number := s.t.Context(), hospital.NewNumber()
-		s.loses(number, fakes.Action{AnswerDelay: 10 * time.Second}, time.Second)
+		_ = s.loses(number, fakes.Action{AnswerDelay: 10 * time.Second}, time.Second)
 		_, err := hospital.Resolve(ctx, s.client, opaqueOp, number, findOrder(number))
 		require.NoError(s.t, err, "it has happened")
 		next := opaqueOp

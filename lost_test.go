@@ -38,7 +38,7 @@ func TestRepeatedLostWriteWhileNobodyCanLook(t *testing.T) {
 	const run = 5 * time.Second
 	play(t, nil, func(s *stage) {
 		number := hospital.NewNumber()
-		s.loses(number, fakes.Action{Delay: run - time.Second, Late: true}, 500*time.Millisecond)
+		_ = s.loses(number, fakes.Action{Delay: run - time.Second, Late: true}, 500*time.Millisecond)
 
 		blind := s.hosp.Break(fakes.Rule{When: fakes.When{System: campus.HIS, Interaction: "search-type"}, Do: fakes.Action{Status: 500}})
 		_, err := opaque(s.t.Context(), s.client, number)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -169,6 +170,22 @@ func TestStoreFromASilentReader(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		assert.Fail(t, "it still waits for its source")
 	}
+}
+
+// leaving is a source that ends the goroutine that reads it, as a failed test does.
+type leaving struct{}
+
+func (leaving) Read([]byte) (int, error) {
+	runtime.Goexit()
+	return 0, nil
+}
+
+// A source that ends its goroutine is a source that broke.
+func TestStoreFromASourceThatLeaves(t *testing.T) {
+	t.Parallel()
+	got, err := wirePut(t.Context(), t, imaging(t, fakes.NewHospital(t), nil), []pacs.File{pacs.Reader(leaving{}, -1)}, pacs.Upload{})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"not_stored invalid_argument"}, wireOutcomes(got))
 }
 
 // A source that says nothing more keeps nobody: not in its head, and not the request
